@@ -1,0 +1,58 @@
+# Everything a newcomer needs: `make demo` to try the tool, `make test` to test it.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGED := pyproject.toml README.md
+SOURCES := lti_tool tests migrations
+
+help: ## Show what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.runtime ## Start the tool with a small local LMS and Badgr, and say where to click
+	$(BIN)/lti-badges demo
+
+demo-check: $(VENV)/.runtime ## Walk the whole journey without a person; fails unless the badge is really there
+	$(BIN)/lti-badges demo --check
+
+test: $(VENV)/.test chromium ## Run every test: on SQLite, then on a private PostgreSQL
+	$(BIN)/pytest --database=sqlite
+	$(BIN)/pytest --database=postgresql tests/functional tests/chaos
+
+check: $(VENV)/.test ## Format, lint and types
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lti-badges --help >/dev/null
+
+lock: $(VENV)/.test ## Pin the newest versions of the dependencies, with hashes and without addresses
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --upgrade --group build -o requirements.lock pyproject.toml >/dev/null
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --upgrade --group build --group test -o requirements-test.lock pyproject.toml >/dev/null
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) var artifacts .mypy_cache .ruff_cache .pytest_cache .coverage
+
+chromium:
+	@command -v chromium >/dev/null 2>&1 || { \
+	  echo "The browser tests need Debian's chromium; installing it."; \
+	  if [ "$$(id -u)" = 0 ]; then as=; else as="sudo -n"; fi; \
+	  $$as apt-get update -qq && $$as apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core \
+	  || { echo "That did not work. Install it by hand: apt-get install chromium"; exit 1; }; }
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "On Debian: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.runtime: requirements.lock $(PACKAGED) | $(VENV)/bin/python
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.test: requirements-test.lock $(VENV)/.runtime
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-test.lock
+	@touch $@
+
+.PHONY: help demo demo-check test check lock clean chromium

@@ -1,0 +1,10 @@
+"""How gunicorn runs the tool; the address and the number of threads come from the tool's own settings."""
+
+workers = 1
+worker_class = "gthread"
+timeout = 60
+graceful_timeout = 30
+keepalive = 5
+# The worker's heartbeat file must not be on a disk that can stall.
+worker_tmp_dir = "/dev/shm"
+control_socket_disable = True

@@ -1,0 +1,43 @@
+"""The command `lti-badges`: everything an administrator does without a browser."""
+
+import sys
+
+import click
+
+from lti_tool.cli import awards, badgr_servers, demo, platforms, running, sources
+from lti_tool.errors import LtiBadgesError
+from lti_tool.settings import SettingsError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lti-badges")
+def commands() -> None:
+    """LTI Badges: grades and completions in any LMS become Open Badges issued by Badgr.
+
+    Settings come from the environment (LTI_BADGES_*) or from the TOML file named by LTI_BADGES_CONFIG.
+    """
+
+
+for command in (
+    demo.demo,
+    running.serve,
+    running.worker,
+    running.migrate,
+    platforms.platform,
+    badgr_servers.badgr_server,
+    sources.source,
+    awards.award,
+):
+    commands.add_command(command)
+
+
+def main() -> None:
+    """Run the command; a refusal is one line on standard error and exit status 1, wrong settings are status 2."""
+    try:
+        commands()
+    except SettingsError as error:
+        click.echo(f"The settings are not right:\n{error}", err=True)
+        sys.exit(2)
+    except LtiBadgesError as error:
+        click.echo(f"{error.title}: {error.advice}", err=True)
+        sys.exit(1)

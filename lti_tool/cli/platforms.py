@@ -1,0 +1,84 @@
+"""`lti-badges platform`: the LMSs that may launch the tool."""
+
+from datetime import UTC, datetime
+
+import click
+
+from lti_tool.app import create_tools
+from lti_tool.cli.output import json_option, print_rows
+from lti_tool.services import registration
+from lti_tool.settings import load_settings
+
+
+@click.group()
+def platform() -> None:
+    """The LMSs (platforms) that may launch the tool."""
+
+
+@platform.command()
+@click.option("--name", required=True, help="What to call the LMS, for people.")
+@click.option("--issuer", required=True, help="Its issuer (iss), exactly as the LMS says it.")
+@click.option("--client-id", required=True, help="The client id that the LMS gave to this tool.")
+@click.option("--deployment", "deployments", multiple=True, required=True, help="A deployment id; may be repeated.")
+@click.option("--login-url", required=True, help="Authentication request address (OIDC authorization endpoint).")
+@click.option("--token-url", required=True, help="Access token address.")
+@click.option("--jwks-url", required=True, help="Key set address.")
+@click.option("--token-audience", help="Audience for access tokens, where it is not the token address (Brightspace).")
+def add(
+    name: str,
+    issuer: str,
+    client_id: str,
+    deployments: tuple[str, ...],
+    login_url: str,
+    token_url: str,
+    jwks_url: str,
+    token_audience: str | None,
+) -> None:
+    """Add an LMS; the same issuer and client id again updates it."""
+    tools = create_tools(load_settings())
+    told = registration.PlatformData(
+        name=name,
+        issuer=issuer,
+        client_id=client_id,
+        auth_login_url=login_url,
+        auth_token_url=token_url,
+        jwks_url=jwks_url,
+        auth_audience=token_audience,
+        deployment_ids=deployments,
+    )
+    platform_id = registration.add_platform(tools, told, datetime.now(UTC))
+    click.echo(f"Platform {platform_id} is registered. Enter these in the LMS:")
+    base = tools.settings.base_url
+    click.echo(f"  Login initiation   {base}/lti/login")
+    click.echo(f"  Launch / redirect  {base}/lti/launch")
+    click.echo(f"  Key set (JWKS)     {base}/lti/jwks.json")
+
+
+@platform.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the LMSs."""
+    rows = registration.list_platforms(create_tools(load_settings()))
+    print_rows(rows, as_json, "No platform yet. Add one with: lti-badges platform add --help")
+
+
+@platform.command()
+@click.argument("platform_id", type=int)
+@json_option
+def show(platform_id: int, as_json: bool) -> None:
+    """Show one LMS with its addresses and deployments."""
+    row = registration.show_platform(create_tools(load_settings()), platform_id)
+    if as_json:
+        print_rows([row], as_json, "")
+        return
+    for name, value in row.items():
+        click.echo(f"{name:16} {value}")
+
+
+@platform.command()
+@click.argument("platform_id", type=int)
+@click.option("--again", is_flag=True, help="Let it launch again.")
+def disable(platform_id: int, again: bool) -> None:
+    """Refuse launches from an LMS; nothing is deleted."""
+    registration.set_enabled(create_tools(load_settings()), platform_id, enabled=again)
+    click.echo(f"Platform {platform_id} may {'launch again' if again else 'no longer launch'}.")

@@ -1,0 +1,128 @@
+"""The database: engine, transactions, the declarative base and the column types that every table shares."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Engine, Enum, Integer, MetaData, TypeDecorator, create_engine, event, make_url, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+Json = JSON().with_variant(JSONB(), "postgresql")
+Waker = Callable[[str, int, datetime | None], None]
+Row = TypeVar("Row", bound="Base")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC moment; SQLite, which keeps no zone, gets it without and gives it back with."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a moment without a time zone was given to the database")
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def choice(kind: type[StrEnum]) -> Enum:
+    """A column type that keeps an enumeration as its text."""
+    return Enum(kind, native_enum=False, length=30, values_callable=lambda members: [m.value for m in members])
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMES)
+    type_annotation_map = {int: BigInteger().with_variant(Integer(), "sqlite"), datetime: UtcDateTime, dict[str, Any]: Json, list[str]: Json, list[dict[str, Any]]: Json}
+
+
+class Database:
+    """One database: `write()` and `read()` open a transaction that ends with the block."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = _engine(url)
+        immediate = self.engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+        self._write = sessionmaker(immediate, expire_on_commit=False)
+        self._read = sessionmaker(self.engine, expire_on_commit=False, autoflush=False)
+        self.waker: Waker = lambda kind, row_id, at: None
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session whose caller commits; after a commit the rows named by `wake` are announced to the queue."""
+        with self._write() as session:
+            event.listen(session, "after_commit", self._announce)
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session for reading only; whatever was changed in it is thrown away."""
+        with self._read() as session:
+            yield session
+
+    def _announce(self, session: Session) -> None:
+        for (kind, row_id), at in session.info.pop("wake", {}).items():
+            self.waker(kind, row_id, at)
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def wake(session: Session, kind: str, row_id: int, at: datetime | None = None) -> None:
+    """Ask that after the commit (or at a moment) a worker looks at a row; the row is the truth, this is a hint."""
+    session.info.setdefault("wake", {})[(kind, row_id)] = at
+
+
+def insert_if_absent(session: Session, model: type[Base], key: dict[str, Any], **values: Any) -> bool:
+    """Insert a row unless one has this unique key; whether it was inserted. Safe when several try at once."""
+    insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
+    statement = insert(model).values(**key, **values).on_conflict_do_nothing(index_elements=list(key))
+    return session.connection().execute(statement).rowcount == 1
+
+
+def get_or_create(session: Session, model: type[Row], key: dict[str, Any], **defaults: Any) -> Row:
+    """The row with this unique key, made with `defaults` when absent, and locked until the transaction ends."""
+    session.flush()
+    insert_if_absent(session, model, key, **defaults)
+    return session.scalars(select(model).filter_by(**key).with_for_update()).one()
+
+
+def _engine(url: str) -> Engine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=16)
+    if parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, connect_args={"timeout": 30})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # The driver's own transaction handling would begin too late for BEGIN IMMEDIATE: we send BEGIN ourselves.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Any) -> None:
+    # A writer takes the lock at once: a reader that turns writer later would fail instead of waiting.
+    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))

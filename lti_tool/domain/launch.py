@@ -1,0 +1,95 @@
+"""What a verified LTI launch says: which course, which person, in which role."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+MEMBERSHIP = "http://purl.imsglobal.org/vocab/lis/v2/membership"
+TEST_USER = "http://purl.imsglobal.org/vocab/lti/system/person#TestUser"
+
+
+class Role(StrEnum):
+    """What a person is in one course, strongest first; a teaching assistant counts as an instructor."""
+
+    INSTRUCTOR = "instructor"
+    OBSERVER = "observer"
+    LEARNER = "learner"
+    NONE = "none"
+
+    @property
+    def teaches(self) -> bool:
+        """Whether this role sees and changes the course's badges."""
+        return self is Role.INSTRUCTOR
+
+
+# Strongest first: who teaches is never taken for a learner, whatever else the platform says.
+_BY_NAME = (
+    ("Instructor", Role.INSTRUCTOR),
+    ("ContentDeveloper", Role.INSTRUCTOR),
+    ("Administrator", Role.INSTRUCTOR),
+    ("TeachingAssistant", Role.INSTRUCTOR),
+    ("Mentor", Role.OBSERVER),
+    ("Learner", Role.LEARNER),
+)
+
+
+@dataclass(frozen=True)
+class LaunchCourse:
+    """The course of a launch; `context_id` is unique within the deployment."""
+
+    context_id: str
+    label: str
+    title: str
+    memberships_url: str | None
+    line_items_url: str | None
+    service_scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LaunchPerson:
+    """The person of a launch, as far as the platform tells."""
+
+    sub: str
+    name: str
+    email: str | None
+    role: Role
+    is_test: bool
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A launch that has passed every check; `platform_id` and `deployment_id` are keys of our own rows."""
+
+    platform_id: int
+    deployment_id: int
+    course: LaunchCourse | None
+    person: LaunchPerson | None
+    locale: str | None
+    return_url: str | None
+
+
+def role_of(roles: Iterable[str]) -> Role:
+    """The role in the course, by membership roles only (LTI core 1.3 §A.2.2); short names mean membership roles."""
+    names = {name for uri in roles for name in _membership_names(uri)}
+    return next((role for name, role in _BY_NAME if name in names), Role.NONE)
+
+
+def strongest(*roles: Role | None) -> Role | None:
+    """The role with most rights among those known; None when none is known."""
+    known = [role for role in roles if role is not None]
+    return min(known, key=list(Role).index) if known else None
+
+
+def is_test_user(roles: Iterable[str]) -> bool:
+    """Whether the platform marks this person as a test or preview user (LTI core 1.3 §A.2.3.1)."""
+    return TEST_USER in roles
+
+
+def _membership_names(uri: str) -> tuple[str, ...]:
+    if "#" not in uri and "/" not in uri and ":" not in uri:
+        return (uri,)
+    base, _, name = uri.partition("#")
+    if base == MEMBERSHIP:
+        return (name,)
+    # Sub-roles: …/membership/Instructor#TeachingAssistant belongs to both names.
+    return (base.removeprefix(f"{MEMBERSHIP}/"), name) if base.startswith(f"{MEMBERSHIP}/") else ()

@@ -1,0 +1,68 @@
+"""HTTP sessions for calls to the outside: a user agent, a timeout on every call, no private addresses."""
+
+import ipaddress
+import socket
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import NewConnectionError
+
+from lti_tool import __version__
+
+USER_AGENT = f"LTI-Badges/{__version__} (+https://purl.imsglobal.org/spec/lti/v1p3)"
+DEFAULT_TIMEOUT = (5.0, 20.0)
+
+
+def new_session(allow_private_addresses: bool = False) -> requests.Session:
+    """A session for outside calls; unless allowed, it refuses to talk to private or loopback addresses (SSRF)."""
+    session = requests.Session()
+    # Some Moodle sites answer 403 to clients without a name of their own.
+    session.headers["User-Agent"] = USER_AGENT
+    adapter = _TimeoutAdapter() if allow_private_addresses else _PublicOnlyAdapter()
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session
+
+
+class _TimeoutAdapter(HTTPAdapter):
+    def __init__(self) -> None:
+        super().__init__(pool_maxsize=32)
+
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        kwargs["timeout"] = kwargs.get("timeout") or DEFAULT_TIMEOUT
+        return super().send(request, *args, **kwargs)
+
+
+class _PublicOnlyAdapter(_TimeoutAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _PublicPool, "https": _PublicTlsPool}
+
+
+class _PublicConnection(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        return _refuse_private(self, super()._new_conn())
+
+
+class _PublicTlsConnection(HTTPSConnection):
+    def _new_conn(self) -> socket.socket:
+        return _refuse_private(self, super()._new_conn())
+
+
+class _PublicPool(HTTPConnectionPool):
+    ConnectionCls = _PublicConnection
+
+
+class _PublicTlsPool(HTTPSConnectionPool):
+    ConnectionCls = _PublicTlsConnection
+
+
+def _refuse_private(connection: HTTPConnection, sock: socket.socket) -> socket.socket:
+    # Checked on the connected socket, not on a look-up before it, so that a name cannot change its mind in between.
+    if not ipaddress.ip_address(sock.getpeername()[0].split("%")[0]).is_global:
+        sock.close()
+        raise NewConnectionError(connection, "the address is a private one and is not called")
+    return sock

@@ -1,0 +1,23 @@
+"""Web addresses: which ones we take, and whether two share an origin."""
+
+from urllib.parse import urlsplit
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def origin_of(url: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port of an http(s) address; None for anything else (RFC 6454 §4)."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return None
+    if port is None or parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+        return None
+    return parts.scheme, parts.hostname, port
+
+
+def is_same_origin(url: str, other: str) -> bool:
+    """Whether both are web addresses of the same origin."""
+    origin = origin_of(url)
+    return origin is not None and origin == origin_of(other)

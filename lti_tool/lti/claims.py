@@ -1,0 +1,107 @@
+"""From the claims of a launch, or the members of a roster, to plain values that can be stored."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from lti_tool.domain.launch import LaunchCourse, LaunchPerson, is_test_user, role_of
+from lti_tool.lti.addresses import origin_of
+from lti_tool.lti.errors import LaunchError
+
+LTI = "https://purl.imsglobal.org/spec/lti/claim/"
+AGS = "https://purl.imsglobal.org/spec/lti-ags/claim/endpoint"
+NRPS = "https://purl.imsglobal.org/spec/lti-nrps/claim/namesroleservice"
+NRPS_SCOPE = "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"
+ID_LENGTH = 255
+ADDRESS_LENGTH = 2000
+_EMAIL = re.compile(r"[^\s@,;:<>()\"\[\]]+@[^\s@,;:<>()\"\[\]]+\.[^\s@,;:<>()\"\[\].]+")
+
+Claims = Mapping[str, Any]
+
+
+def text_of(claims: Claims, name: str, limit: int) -> str:
+    """A text claim, cut to `limit` characters; empty when absent, not a text, or an unexpanded variable."""
+    value = claims.get(name)
+    if not isinstance(value, str) or value.startswith("$") or not _is_storable(value):
+        return ""
+    return value.strip()[:limit]
+
+
+def id_of(claims: Claims, name: str) -> str:
+    """An id exactly as sent (at most 255 characters); empty when absent, LaunchError when unusable."""
+    value = claims.get(name)
+    if not isinstance(value, str) or value.startswith("$"):
+        return ""
+    if len(value) > ID_LENGTH or not _is_storable(value):
+        raise LaunchError("claim_unusable", claim=name)
+    return value
+
+
+def group_of(claims: Claims, name: str) -> Claims:
+    """A claim that is an object; empty when it is absent or anything else."""
+    value = claims.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def texts_of(claims: Claims, name: str) -> tuple[str, ...]:
+    """A claim that is a list of texts; whatever else is in it is left out."""
+    value = claims.get(name)
+    return (
+        tuple(v for v in value if isinstance(v, str) and _is_storable(v)) if isinstance(value, list) else ()
+    )
+
+
+def email_of(claims: Claims) -> str | None:
+    """The e-mail address, when there is exactly one that looks like one."""
+    address = text_of(claims, "email", 321)
+    return address if len(address) <= 320 and _EMAIL.fullmatch(address) else None
+
+
+def name_of(claims: Claims) -> str:
+    """The full name; put together from its parts when only those are there."""
+    parts = (text_of(claims, "given_name", 250), text_of(claims, "family_name", 249))
+    return text_of(claims, "name", 500) or " ".join(part for part in parts if part)
+
+
+def address_of(claims: Claims, name: str) -> str | None:
+    """A claim that is a web address; None for anything else, such as `javascript:`."""
+    url = text_of(claims, name, ADDRESS_LENGTH + 1)
+    return url if len(url) <= ADDRESS_LENGTH and origin_of(url) else None
+
+
+def course_of(claims: Claims) -> LaunchCourse | None:
+    """The course of a launch; None when the platform names none (LTI core 1.3 §5.4.1)."""
+    context = group_of(claims, f"{LTI}context")
+    context_id = id_of(context, "id")
+    if not context_id:
+        return None
+    ags, memberships_url = (
+        group_of(claims, AGS),
+        address_of(group_of(claims, NRPS), "context_memberships_url"),
+    )
+    return LaunchCourse(
+        context_id=context_id,
+        label=text_of(context, "label", 255),
+        title=text_of(context, "title", 500),
+        memberships_url=memberships_url,
+        line_items_url=address_of(ags, "lineitems"),
+        # The roster's scope is not listed anywhere: its claim stands for it (NRPS 2.0 §3.1.1).
+        service_scopes=texts_of(ags, "scope") + ((NRPS_SCOPE,) if memberships_url else ()),
+    )
+
+
+def person_of(claims: Claims) -> LaunchPerson:
+    """The person of a launch."""
+    roles = texts_of(claims, f"{LTI}roles")
+    return LaunchPerson(
+        sub=id_of(claims, "sub"),
+        name=name_of(claims),
+        email=email_of(claims),
+        role=role_of(roles),
+        is_test=is_test_user(roles),
+    )
+
+
+def _is_storable(value: str) -> bool:
+    # PostgreSQL refuses NUL, and a lone surrogate is no text at all.
+    return "\x00" not in value and not any("\ud800" <= char <= "\udfff" for char in value)

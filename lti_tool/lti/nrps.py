@@ -1,0 +1,83 @@
+"""The roster of a course from the platform's Names and Role Provisioning Service (NRPS 2.0)."""
+
+import html
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from lti_tool.domain.launch import Role, is_test_user, role_of, strongest
+from lti_tool.lti.claims import ID_LENGTH, NRPS_SCOPE, email_of, name_of, texts_of
+from lti_tool.lti.errors import LtiServiceError
+from lti_tool.lti.services import ServiceClient
+
+MEDIA_TYPE = "application/vnd.ims.lti-nrps.v2.membershipcontainer+json"
+GONE = ("inactive", "deleted")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One person of the roster, as far as the platform tells."""
+
+    sub: str
+    name: str
+    email: str | None
+    role: Role
+    is_test: bool
+    active: bool
+
+
+@dataclass(frozen=True)
+class Roster:
+    """Everybody in the course at the time of the read."""
+
+    members: tuple[Member, ...]
+
+
+def read_roster(client: ServiceClient, platform_id: int, memberships_url: str, now: datetime) -> Roster:
+    """The complete roster; raises LtiServiceError when any part cannot be read, never gives a partial one."""
+    # No `limit` is asked for: Moodle then answers with one snapshot. Its pages, counted by position, skip one
+    # person when another leaves between two of them, and the skipped one would seem to have left too.
+    # Platforms that must page (Canvas: 50) do so by themselves.
+    members: dict[str, Member] = {}
+    for body in client.get_pages(platform_id, memberships_url, [NRPS_SCOPE], MEDIA_TYPE, now):
+        for entry in _entries(body):
+            member = _member(entry)
+            members[member.sub] = _merged(members.get(member.sub), member)
+    return Roster(tuple(members.values()))
+
+
+def _entries(body: list[Any] | dict[str, Any]) -> list[Any]:
+    entries = body.get("members") if isinstance(body, dict) else None
+    if not isinstance(entries, list):
+        raise _unreadable("the answer has no list of members")
+    return entries
+
+
+def _member(entry: Any) -> Member:
+    user_id = entry.get("user_id") if isinstance(entry, dict) else None
+    sub = str(user_id) if isinstance(user_id, str | int) else ""
+    if not 0 < len(sub) <= ID_LENGTH or "\x00" in sub:
+        raise _unreadable("a member has no usable user_id")
+    roles = texts_of(entry, "roles")
+    return Member(
+        sub=sub,
+        # Moodle escapes names here, though not in launches.
+        name=html.unescape(name_of(entry)),
+        email=email_of(entry),
+        role=role_of(roles),
+        is_test=is_test_user(roles),
+        active=str(entry.get("status", "Active")).lower() not in GONE,
+    )
+
+
+def _merged(former: Member | None, member: Member) -> Member:
+    if former is None or not former.active or not member.active:
+        return former if former is not None and former.active else member
+    role = strongest(former.role, member.role) or member.role
+    is_test = former.is_test or member.is_test
+    return Member(member.sub, member.name, member.email, role, is_test, active=True)
+
+
+def _unreadable(what: str) -> LtiServiceError:
+    advice = f"The roster of the LMS is not usable: {what}. Please show this to the administrator of the LMS."
+    return LtiServiceError(advice, retryable=False, status=200)

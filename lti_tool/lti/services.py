@@ -1,0 +1,157 @@
+"""Calls to a platform's services: access tokens kept between calls, and answers read page by page."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import requests
+from sqlalchemy import delete
+
+from lti_tool.db import Database, get_or_create
+from lti_tool.lti.addresses import is_same_origin
+from lti_tool.lti.bodies import read_json
+from lti_tool.lti.errors import LtiServiceError
+from lti_tool.lti.keys import SigningKey, signing_key
+from lti_tool.lti.links import next_page
+from lti_tool.lti.tokens import RETRYABLE, Grant, request_token
+from lti_tool.models import Platform, PlatformToken
+from lti_tool.vault import Vault, VaultError
+
+MARGIN = timedelta(seconds=60)
+# Moodle answers with a whole roster at once, and thinks before its first byte.
+TIMEOUT = (5.0, 60.0)
+MAXIMUM_BYTES = 64 * 1024 * 1024
+MAXIMUM_PAGES = 1000
+
+
+class ServiceClient:
+    """Talks to the services of platforms on behalf of the tool; holds no transaction during a call."""
+
+    def __init__(self, database: Database, vault: Vault, http: requests.Session) -> None:
+        self._database, self._vault, self._http = database, vault, http
+
+    def token(self, platform_id: int, scopes: Sequence[str], now: datetime) -> str:
+        """An access token for these scopes, kept until a minute before its end; raises LtiServiceError."""
+        wanted = sorted(set(scopes))
+        return self._kept_token(platform_id, wanted, now) or self._new_token(platform_id, wanted, now)
+
+    def get_pages(
+        self, platform_id: int, url: str, scopes: Sequence[str], accept: str, now: datetime
+    ) -> Iterator[list[Any] | dict[str, Any]]:
+        """The body of each page, following `Link: rel="next"` on the same origin; raises LtiServiceError.
+
+        A caller that needs everything must read to the end: after an error nothing is complete.
+        """
+        platform, seen, page = self._platform(platform_id), set[str](), url
+        while page:
+            if page in seen or len(seen) == MAXIMUM_PAGES:
+                raise _error(platform, page, "its pages do not come to an end", retryable=False)
+            seen.add(page)
+            body, following = self._page(platform, page, sorted(set(scopes)), accept, now)
+            yield body
+            if following and not is_same_origin(following, url):
+                raise _error(platform, page, "its next page is on another server", retryable=False)
+            page = following or ""
+
+    def _platform(self, platform_id: int) -> Platform:
+        with self._database.read() as session:
+            platform = session.get(Platform, platform_id)
+        if platform is None or not platform.enabled:
+            raise LtiServiceError(
+                "The LMS is not registered any more, or switched off here.", retryable=False
+            )
+        return platform
+
+    def _kept_token(self, platform_id: int, scopes: list[str], now: datetime) -> str | None:
+        with self._database.read() as session:
+            kept = (
+                session.query(PlatformToken)
+                .filter_by(platform_id=platform_id, scopes=" ".join(scopes))
+                .one_or_none()
+            )
+        if kept is None or now >= kept.expires_at - MARGIN:
+            return None
+        try:
+            return self._vault.open(kept.sealed_token)
+        except VaultError:
+            return None
+
+    def _new_token(self, platform_id: int, scopes: list[str], now: datetime) -> str:
+        platform, key = self._platform(platform_id), self._signing_key(now)
+        grant = request_token(self._http, platform, key, scopes, now)
+        self._keep(platform_id, scopes, grant, now)
+        return grant.access_token
+
+    def _signing_key(self, now: datetime) -> SigningKey:
+        with self._database.write() as session:
+            key = signing_key(session, self._vault, now)
+            session.commit()
+        return key
+
+    def _keep(self, platform_id: int, scopes: list[str], grant: Grant, now: datetime) -> None:
+        sealed, end = self._vault.seal(grant.access_token), now + timedelta(seconds=grant.expires_in)
+        with self._database.write() as session:
+            key = {"platform_id": platform_id, "scopes": " ".join(scopes)}
+            row = get_or_create(session, PlatformToken, key, sealed_token=sealed, expires_at=end)
+            row.sealed_token, row.expires_at = sealed, end
+            session.commit()
+
+    def _forget(self, platform_id: int, scopes: list[str]) -> None:
+        with self._database.write() as session:
+            session.execute(delete(PlatformToken).filter_by(platform_id=platform_id, scopes=" ".join(scopes)))
+            session.commit()
+
+    def _page(
+        self, platform: Platform, url: str, scopes: list[str], accept: str, now: datetime
+    ) -> tuple[list[Any] | dict[str, Any], str | None]:
+        for attempt in ("kept token", "new token"):
+            headers = {"Authorization": f"Bearer {self.token(platform.id, scopes, now)}", "Accept": accept}
+            try:
+                # A redirect would carry the token elsewhere.
+                with self._http.get(
+                    url, headers=headers, timeout=TIMEOUT, stream=True, allow_redirects=False
+                ) as response:
+                    if response.status_code == requests.codes.unauthorized and attempt == "kept token":
+                        self._forget(platform.id, scopes)
+                        continue
+                    return _read_page(platform, url, response)
+            except requests.RequestException:
+                raise _error(platform, url, "it cannot be reached", retryable=True) from None
+        raise AssertionError("the second answer was returned or raised")
+
+
+def _read_page(
+    platform: Platform, url: str, response: requests.Response
+) -> tuple[list[Any] | dict[str, Any], str | None]:
+    status = response.status_code
+    if status != requests.codes.ok:
+        raise _error(
+            platform, url, f"it answers with status {status}", retryable=status in RETRYABLE, status=status
+        )
+    try:
+        body = read_json(response, MAXIMUM_BYTES)
+    except ValueError:
+        body = None
+    if not isinstance(body, list | dict):
+        raise _error(platform, url, "its answer is not readable", retryable=True, status=status)
+    return body, next_page(response.headers.get("Link", ""), url)
+
+
+def _error(
+    platform: Platform, url: str, what: str, *, retryable: bool, status: int | None = None
+) -> LtiServiceError:
+    if retryable:
+        action = "It is tried again; if it goes on, ask the administrator of the LMS."
+    elif status in (401, 403):
+        action = "Ask the administrator of the LMS whether the tool is still allowed to use this service."
+    elif status == requests.codes.not_found:
+        action = "The course or the tool in it may have been deleted; open the tool from the course once."
+    else:
+        action = "Please show this to the administrator of the LMS."
+    # Without the query, which is long and of no use to a reader.
+    address = url.partition("?")[0]
+    return LtiServiceError(
+        f"The service of {platform.name} at {address} failed: {what}. {action}",
+        retryable=retryable,
+        status=status,
+    )

@@ -1,0 +1,101 @@
+"""Courses (LTI contexts), persons, who belongs to which course, and which browser may enter which course."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from lti_tool.db import Base, choice
+from lti_tool.domain.launch import Role, strongest
+from lti_tool.models.badge import Connection
+from lti_tool.models.platform import Deployment
+
+
+class Course(Base):
+    """An LTI context; its id is unique only within its deployment (LTI core 1.3 §5.4.1)."""
+
+    __tablename__ = "course"
+    __table_args__ = (UniqueConstraint("deployment_id", "context_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    deployment_id: Mapped[int] = mapped_column(ForeignKey("deployment.id"))
+    context_id: Mapped[str] = mapped_column(String(255))
+    label: Mapped[str] = mapped_column(String(255), default="")
+    title: Mapped[str] = mapped_column(String(500), default="")
+    memberships_url: Mapped[str | None] = mapped_column(String(2000))
+    line_items_url: Mapped[str | None] = mapped_column(String(2000))
+    service_scopes: Mapped[list[str]] = mapped_column(default=list)
+    roster_synced_at: Mapped[datetime | None]
+    roster_error: Mapped[str | None] = mapped_column(String(500))
+    connection_id: Mapped[int | None] = mapped_column(ForeignKey("connection.id"))
+    issuer_entity_id: Mapped[str | None] = mapped_column(String(255))
+    issuer_name: Mapped[str | None] = mapped_column(String(500))
+    created_at: Mapped[datetime]
+
+    deployment: Mapped[Deployment] = relationship()
+    connection: Mapped[Connection | None] = relationship()
+
+
+class Person(Base):
+    """Somebody on one platform, known by `sub`; name and address are kept only as the platform gives them."""
+
+    __tablename__ = "person"
+    __table_args__ = (UniqueConstraint("platform_id", "sub"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    platform_id: Mapped[int] = mapped_column(ForeignKey("platform.id"))
+    sub: Mapped[str] = mapped_column(String(255))
+    name: Mapped[str] = mapped_column(String(500), default="")
+    email: Mapped[str | None] = mapped_column(String(320))
+    created_at: Mapped[datetime]
+
+    @property
+    def display_name(self) -> str:
+        """What to call this person on a page; never empty."""
+        return self.name or f"Person {self.sub[:12]}"
+
+
+class Enrolment(Base):
+    """That a person is in a course, and as what the launches and the roster say they are."""
+
+    __tablename__ = "enrolment"
+    __table_args__ = (UniqueConstraint("course_id", "person_id"), Index(None, "person_id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    # Kept apart: Moodle's roster calls a non-editing teacher a learner, and a teacher who switches role for a look
+    # launches as one; somebody who teaches by either is not a learner.
+    launch_role: Mapped[Role | None] = mapped_column(choice(Role))
+    roster_role: Mapped[Role | None] = mapped_column(choice(Role))
+    is_test: Mapped[bool] = mapped_column(default=False)
+    active: Mapped[bool] = mapped_column(default=True)
+    seen_at: Mapped[datetime]
+
+    person: Mapped[Person] = relationship()
+    course: Mapped[Course] = relationship()
+
+    @property
+    def role(self) -> Role | None:
+        """The stronger of the two roles; None while only an event has named the person."""
+        return strongest(self.launch_role, self.roster_role)
+
+
+class Visit(Base):
+    """That the holder of a browser session entered a course by a launch, as whom and in which role."""
+
+    __tablename__ = "visit"
+    __table_args__ = (UniqueConstraint("session_digest", "course_id"), Index(None, "expires_at"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    session_digest: Mapped[str] = mapped_column(String(64))
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    role: Mapped[Role] = mapped_column(choice(Role))
+    is_test: Mapped[bool] = mapped_column(default=False)
+    locale: Mapped[str | None] = mapped_column(String(35))
+    return_url: Mapped[str | None] = mapped_column(String(2000))
+    expires_at: Mapped[datetime]
+
+    course: Mapped[Course] = relationship()
+    person: Mapped[Person] = relationship()

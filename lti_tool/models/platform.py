@@ -1,0 +1,103 @@
+"""Platforms, their deployments and tokens, the tool's own key pairs, and values that may be used once."""
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from lti_tool.db import Base
+
+CANVAS_ISSUERS = (
+    "https://canvas.instructure.com",
+    "https://canvas.beta.instructure.com",
+    "https://canvas.test.instructure.com",
+)
+CANVAS_FRAMES = "https://*.instructure.com"
+
+
+class Platform(Base):
+    """One registration of the tool in an LMS: an issuer with one client id (LTI security framework §3.1.3)."""
+
+    __tablename__ = "platform"
+    __table_args__ = (UniqueConstraint("issuer", "client_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    issuer: Mapped[str] = mapped_column(String(500))
+    client_id: Mapped[str] = mapped_column(String(255))
+    auth_login_url: Mapped[str] = mapped_column(String(1000))
+    auth_token_url: Mapped[str] = mapped_column(String(1000))
+    # D2L gives an audience that differs from the token address.
+    auth_audience: Mapped[str | None] = mapped_column(String(1000))
+    jwks_url: Mapped[str] = mapped_column(String(1000))
+    jwks: Mapped[dict[str, Any] | None]
+    jwks_fetched_at: Mapped[datetime | None]
+    enabled: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[datetime]
+
+    deployments: Mapped[list["Deployment"]] = relationship(back_populates="platform")
+
+    @property
+    def frame_origins(self) -> list[str]:
+        """Origins whose pages may show the tool in a frame (for `frame-ancestors`)."""
+        origins = {_origin(self.issuer), _origin(self.auth_login_url)}
+        # Every institution on Canvas has the same issuer but pages of its own host.
+        return sorted(origins | ({CANVAS_FRAMES} if self.issuer in CANVAS_ISSUERS else set()))
+
+
+class Deployment(Base):
+    """One installation of the tool on a platform; only approved ones may launch."""
+
+    __tablename__ = "deployment"
+    __table_args__ = (UniqueConstraint("platform_id", "deployment_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    platform_id: Mapped[int] = mapped_column(ForeignKey("platform.id"))
+    deployment_id: Mapped[str] = mapped_column(String(255))
+    approved: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[datetime]
+
+    platform: Mapped[Platform] = relationship(back_populates="deployments")
+
+
+class PlatformToken(Base):
+    """A cached access token of a platform's services for one set of scopes."""
+
+    __tablename__ = "platform_token"
+    __table_args__ = (UniqueConstraint("platform_id", "scopes"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    platform_id: Mapped[int] = mapped_column(ForeignKey("platform.id"))
+    scopes: Mapped[str] = mapped_column(String(1000))
+    sealed_token: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[datetime]
+
+
+class ToolKey(Base):
+    """A key pair of the tool; the newest that is not retired signs, all are published until removed."""
+
+    __tablename__ = "tool_key"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kid: Mapped[str] = mapped_column(String(64), unique=True)
+    sealed_private_key: Mapped[str] = mapped_column(Text)
+    public_jwk: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    retired_at: Mapped[datetime | None]
+
+
+class OneTimeToken(Base):
+    """A value that was used and may not be used again (nonces, OAuth states); kept until it would expire anyway."""
+
+    __tablename__ = "one_time_token"
+    __table_args__ = (Index(None, "expires_at"),)
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    expires_at: Mapped[datetime]
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

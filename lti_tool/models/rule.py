@@ -1,0 +1,46 @@
+"""Rules: a badge class, what earns it, and how, in one course."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from lti_tool.db import Base, choice
+from lti_tool.domain.criteria import Criteria, criteria_from_json
+from lti_tool.models.badge import BadgeClass
+from lti_tool.models.course import Course
+
+
+class RuleStatus(StrEnum):
+    """Whether a rule awards."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    PAUSED = "paused"
+
+
+class Rule(Base):
+    """A badge class with its criteria in one course; results before `counts_from` do not earn it."""
+
+    __tablename__ = "rule"
+    __table_args__ = (Index(None, "course_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
+    badge_class_id: Mapped[int] = mapped_column(ForeignKey("badge_class.id"))
+    criteria_json: Mapped[dict[str, Any]]
+    status: Mapped[RuleStatus] = mapped_column(choice(RuleStatus), default=RuleStatus.DRAFT)
+    counts_from: Mapped[datetime | None]
+    created_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    created_at: Mapped[datetime]
+    activated_at: Mapped[datetime | None]
+
+    course: Mapped[Course] = relationship()
+    badge_class: Mapped[BadgeClass] = relationship()
+
+    @property
+    def criteria(self) -> Criteria:
+        """The stored criteria as a value that `domain.criteria` decides on."""
+        return criteria_from_json(self.criteria_json)

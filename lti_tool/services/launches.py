@@ -1,0 +1,118 @@
+"""Records a verified launch: the course, the person, and that this browser session may enter the course."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session, joinedload
+
+from lti_tool.db import get_or_create
+from lti_tool.domain.launch import Launch, LaunchCourse, LaunchPerson
+from lti_tool.lti.launch import VerifiedLaunch, consume_nonce
+from lti_tool.logs import get_logger
+from lti_tool.models import Course, Enrolment, Person, Visit
+from lti_tool.services import awarding, intake, roster
+from lti_tool.toolbox import Toolbox
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Landing:
+    """Where a launch leads: a course, or nowhere when the platform named no course."""
+
+    course_id: int | None
+
+
+def record(tools: Toolbox, verified: VerifiedLaunch, session_digest: str, now: datetime) -> Landing:
+    """Use up the launch and let the holder of the browser session into the course; raises LaunchError on a replay."""
+    launch = verified.launch
+    with tools.database.write() as session:
+        consume_nonce(session, verified, now)
+        if launch.course is None or launch.person is None:
+            session.commit()
+            return Landing(None)
+        course = _store_course(session, launch, launch.course, now)
+        person = _store_person(session, launch.platform_id, launch.person, now)
+        _store_enrolment(session, course, person, launch.person, now)
+        expires_at = now + timedelta(seconds=tools.settings.session_seconds)
+        _store_visit(session, course, person, launch, session_digest, expires_at)
+        awarding.release(session, now, person_id=person.id)
+        if launch.person.role.teaches:
+            roster.refresh_if_stale(session, course, now)
+        session.commit()
+        log.info("launch", course_id=course.id, person_id=person.id, role=launch.person.role.value)
+        return Landing(course.id)
+
+
+def find_visit(tools: Toolbox, session_digest: str, course_id: int, now: datetime) -> Visit | None:
+    """The visit that lets the holder of this browser session into this course; None when there is none."""
+    with tools.database.read() as session:
+        return session.scalar(
+            select(Visit)
+            .where(
+                Visit.session_digest == session_digest,
+                Visit.course_id == course_id,
+                Visit.expires_at > now,
+            )
+            .options(joinedload(Visit.course), joinedload(Visit.person))
+        )
+
+
+def _store_course(session: Session, launch: Launch, told: LaunchCourse, now: datetime) -> Course:
+    key = {"deployment_id": launch.deployment_id, "context_id": told.context_id}
+    is_new = session.scalar(select(Course.id).filter_by(**key)) is None
+    course = get_or_create(session, Course, key, label="", title="", service_scopes=[], created_at=now)
+    course.label, course.title = told.label or course.label, told.title or course.title
+    course.memberships_url = told.memberships_url or course.memberships_url
+    course.line_items_url = told.line_items_url or course.line_items_url
+    course.service_scopes = list(told.service_scopes) or course.service_scopes
+    if is_new:
+        intake.rematch(session, launch.platform_id)
+    return course
+
+
+def _store_person(session: Session, platform_id: int, told: LaunchPerson, now: datetime) -> Person:
+    key = {"platform_id": platform_id, "sub": told.sub}
+    person = get_or_create(session, Person, key, name="", created_at=now)
+    person.name = told.name or person.name
+    person.email = told.email or person.email
+    return person
+
+
+def _store_enrolment(
+    session: Session, course: Course, person: Person, told: LaunchPerson, now: datetime
+) -> None:
+    key = {"course_id": course.id, "person_id": person.id}
+    enrolment = get_or_create(session, Enrolment, key, is_test=False, active=True, seen_at=now)
+    enrolment.launch_role, enrolment.is_test = told.role, told.is_test
+    enrolment.active, enrolment.seen_at = True, now
+    session.flush()
+
+
+def _store_visit(
+    session: Session,
+    course: Course,
+    person: Person,
+    launch: Launch,
+    session_digest: str,
+    expires_at: datetime,
+) -> None:
+    assert launch.person is not None
+    # Somebody else now uses this browser for the same LMS: what the one before could enter is closed.
+    others = select(Person.id).where(Person.platform_id == launch.platform_id, Person.id != person.id)
+    session.execute(
+        delete(Visit).where(Visit.session_digest == session_digest, Visit.person_id.in_(others))
+    )
+    key = {"session_digest": session_digest, "course_id": course.id}
+    told = {
+        "person_id": person.id,
+        "role": launch.person.role,
+        "is_test": launch.person.is_test,
+        "locale": launch.locale,
+        "return_url": launch.return_url,
+        "expires_at": expires_at,
+    }
+    visit = get_or_create(session, Visit, key, **told)
+    for name, value in told.items():
+        setattr(visit, name, value)

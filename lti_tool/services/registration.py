@@ -1,0 +1,222 @@
+"""Registers what the tool talks to: platforms, Badgr servers, sources."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+
+from lti_tool.db import get_or_create
+from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
+from lti_tool.models import BadgrServer, Deployment, Event, Platform, Source
+from lti_tool.settings import Settings
+from lti_tool.sources import KINDS
+from lti_tool.toolbox import Toolbox
+
+
+@dataclass(frozen=True)
+class PlatformData:
+    """What an administrator says of an LMS."""
+
+    name: str
+    issuer: str
+    client_id: str
+    auth_login_url: str
+    auth_token_url: str
+    jwks_url: str
+    auth_audience: str | None
+    deployment_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, repr=False)
+class BadgrServerData:
+    """What an administrator says of a Badgr server; not shown by `repr`, for it holds a secret."""
+
+    name: str
+    ui_url: str
+    api_url: str
+    client_id: str
+    client_secret: str
+
+
+@dataclass(frozen=True, repr=False)
+class SourceSecret:
+    """The address part and the secret of a source; the secret is shown once and stored sealed."""
+
+    public_id: str
+    secret: str
+
+
+def add_platform(tools: Toolbox, told: PlatformData, now: datetime) -> int:
+    """Add or update a platform with its deployments; raises InvalidInputError naming what is wrong."""
+    # The issuer is an identifier that is compared character by character: it is kept exactly as given.
+    for name in ("issuer", "auth_login_url", "auth_token_url", "jwks_url"):
+        _check_url(tools.settings, name, getattr(told, name))
+    _check_text("client id", told.client_id)
+    for deployment_id in told.deployment_ids:
+        _check_text("deployment id", deployment_id)
+    values = {
+        "name": told.name.strip() or told.issuer,
+        "auth_login_url": told.auth_login_url,
+        "auth_token_url": told.auth_token_url,
+        "jwks_url": told.jwks_url,
+        "auth_audience": told.auth_audience,
+    }
+    key = {"issuer": told.issuer, "client_id": told.client_id}
+    with tools.database.write() as session:
+        platform = get_or_create(session, Platform, key, enabled=True, created_at=now, **values)
+        for name, value in values.items():
+            setattr(platform, name, value)
+        platform.jwks = platform.jwks_fetched_at = None
+        for deployment_id in told.deployment_ids:
+            named = {"platform_id": platform.id, "deployment_id": deployment_id}
+            get_or_create(session, Deployment, named, approved=True, created_at=now).approved = True
+        session.commit()
+        return platform.id
+
+
+def list_platforms(tools: Toolbox) -> list[dict[str, Any]]:
+    """Every platform, one row each."""
+    with tools.database.read() as session:
+        return [
+            {"id": p.id, "name": p.name, "issuer": p.issuer, "client_id": p.client_id, "enabled": p.enabled}
+            for p in session.scalars(select(Platform).order_by(Platform.id))
+        ]
+
+
+def show_platform(tools: Toolbox, platform_id: int) -> dict[str, Any]:
+    """One platform whole; raises NotFoundError."""
+    with tools.database.read() as session:
+        platform = session.get(Platform, platform_id)
+        if platform is None:
+            raise NotFoundError("See: lti-badges platform list", "There is no such platform")
+        return {
+            "id": platform.id,
+            "name": platform.name,
+            "issuer": platform.issuer,
+            "client_id": platform.client_id,
+            "login_url": platform.auth_login_url,
+            "token_url": platform.auth_token_url,
+            "token_audience": platform.auth_audience or platform.auth_token_url,
+            "jwks_url": platform.jwks_url,
+            "deployments": [d.deployment_id for d in platform.deployments],
+            "enabled": platform.enabled,
+        }
+
+
+def set_enabled(tools: Toolbox, platform_id: int, *, enabled: bool) -> None:
+    """Let a platform launch or not; raises NotFoundError."""
+    with tools.database.write() as session:
+        platform = session.get(Platform, platform_id)
+        if platform is None:
+            raise NotFoundError("See: lti-badges platform list", "There is no such platform")
+        platform.enabled = enabled
+        session.commit()
+
+
+def add_badgr_server(tools: Toolbox, told: BadgrServerData, now: datetime) -> int:
+    """Add a Badgr server; raises InvalidInputError naming what is wrong, ConflictError for a name in use."""
+    _check_text("name", told.name)
+    _check_text("client id", told.client_id)
+    _check_text("client secret", told.client_secret)
+    _check_url(tools.settings, "ui-url", told.ui_url)
+    _check_url(tools.settings, "api-url", told.api_url)
+    server = BadgrServer(
+        name=told.name.strip(),
+        ui_url=told.ui_url.rstrip("/"),
+        api_url=told.api_url.rstrip("/"),
+        client_id=told.client_id.strip(),
+        sealed_client_secret=tools.vault.seal(told.client_secret.strip()),
+        created_at=now,
+    )
+    try:
+        with tools.database.write() as session:
+            session.add(server)
+            session.commit()
+            return server.id
+    except IntegrityError:
+        raise ConflictError(f"There is a Badgr server named “{server.name}” already; give another name.") from None
+
+
+def list_badgr_servers(tools: Toolbox) -> list[dict[str, Any]]:
+    """Every Badgr server, one row each, without its secret."""
+    with tools.database.read() as session:
+        return [
+            {"id": s.id, "name": s.name, "ui_url": s.ui_url, "api_url": s.api_url, "client_id": s.client_id}
+            for s in session.scalars(select(BadgrServer).order_by(BadgrServer.id))
+        ]
+
+
+def add_source(tools: Toolbox, platform_id: int, kind: str, name: str, now: datetime) -> SourceSecret:
+    """Add a source to a platform; raises NotFoundError for an unknown platform."""
+    made = SourceSecret(secrets.token_urlsafe(16), KINDS[kind].new_secret())
+    with tools.database.write() as session:
+        if session.get(Platform, platform_id) is None:
+            raise NotFoundError("See: lti-badges platform list", "There is no such platform")
+        session.add(
+            Source(
+                public_id=made.public_id,
+                platform_id=platform_id,
+                kind=kind,
+                name=name,
+                sealed_secret=tools.vault.seal(made.secret),
+                created_at=now,
+            )
+        )
+        session.commit()
+    return made
+
+
+def rotate_source(tools: Toolbox, public_id: str, overlap_hours: int, now: datetime) -> SourceSecret:
+    """Give a source a new secret and keep taking the former one for some hours; raises NotFoundError."""
+    with tools.database.write() as session:
+        source = session.scalar(select(Source).where(Source.public_id == public_id))
+        if source is None:
+            raise NotFoundError("See: lti-badges source list", "There is no such source")
+        made = SourceSecret(public_id, KINDS[source.kind].new_secret())
+        source.sealed_former_secret = source.sealed_secret
+        source.former_secret_until = now + timedelta(hours=overlap_hours)
+        source.sealed_secret = tools.vault.seal(made.secret)
+        session.commit()
+    return made
+
+
+def list_sources(tools: Toolbox) -> list[dict[str, Any]]:
+    """Every source with its address and when it last spoke."""
+    last = select(Event.source_id, func.max(Event.received_at).label("at")).group_by(Event.source_id).subquery()
+    query = (
+        select(Source, last.c.at)
+        .outerjoin(last, last.c.source_id == Source.id)
+        .order_by(Source.id)
+    )
+    with tools.database.read() as session:
+        return [
+            {
+                "id": source.public_id,
+                "platform": source.platform_id,
+                "kind": source.kind,
+                "name": source.name,
+                "address": f"{tools.settings.base_url}/webhooks/{source.public_id}",
+                "last_event": last_event,
+            }
+            for source, last_event in session.execute(query).tuples()
+        ]
+
+
+def _check_url(settings: Settings, name: str, url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("https", "http") or not parts.netloc:
+        raise InvalidInputError(f"{name}: must be a whole address, such as https://lms.example.org/…")
+    if parts.scheme == "http" and not settings.allow_private_addresses:
+        raise InvalidInputError(
+            f"{name}: must start with https://. (http:// is taken only for trying the tool on one machine, with "
+            "LTI_BADGES_ALLOW_PRIVATE_ADDRESSES=true.)"
+        )
+
+
+def _check_text(name: str, value: str) -> None:
+    if not value.strip() or len(value) > 255:
+        raise InvalidInputError(f"{name}: must have 1 to 255 characters.")

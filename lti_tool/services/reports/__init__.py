@@ -1,0 +1,1 @@
+"""What the pages show: read-only views, each made with a constant number of queries."""

@@ -1,0 +1,91 @@
+"""The page of one award: why it was earned, where it stands, and its time line."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, selectinload
+
+from lti_tool.domain.criteria import describe
+from lti_tool.errors import NotFoundError
+from lti_tool.models import Award, AwardStatus, Event
+from lti_tool.services import awarding
+from lti_tool.services.reports.common import BadgeView, ReasonView, badge_view, label_of, reason_view, state_of
+
+
+@dataclass(frozen=True)
+class StepView:
+    """One line of a time line."""
+
+    at: datetime
+    kind: str
+    text: str
+    event_id: int | None
+
+
+@dataclass(frozen=True)
+class AwardView:
+    """Everything on an award's page."""
+
+    id: int
+    badge: BadgeView
+    person_name: str
+    recipient: str | None
+    status: str
+    status_label: str
+    advice: str | None
+    achieved_at: datetime
+    issued_at: datetime | None
+    verify_url: str | None
+    sentence: str
+    reasons: list[ReasonView]
+    steps: list[StepView]
+    can_retry: bool
+    next_attempt_at: datetime | None
+
+
+def find_award(session: Session, course_id: int, award_id: int) -> Award:
+    """An award of this course; raises NotFoundError for one of another course."""
+    award = session.scalar(
+        select(Award)
+        .where(Award.id == award_id, Award.course_id == course_id)
+        .options(selectinload(Award.steps))
+    )
+    if award is None:
+        raise NotFoundError("There is no such award in this course.")
+    return award
+
+
+def award_view(session: Session, award: Award) -> AwardView:
+    """An award for its page, for `award explain` and for exports."""
+    waits = award.status is AwardStatus.PENDING and award.attempts > 0
+    return AwardView(
+        id=award.id,
+        badge=badge_view(award.badge_class),
+        person_name=award.person.display_name,
+        recipient=award.recipient or award.person.email,
+        status=state_of(award),
+        status_label=label_of(award),
+        advice=award.advice,
+        achieved_at=award.achieved_at,
+        issued_at=award.issued_at,
+        verify_url=award.open_badge_id,
+        sentence=describe(award.rule.criteria, awarding.activity_titles(session, award.course_id)),
+        reasons=[reason_view(reason) for reason in award.reasons],
+        steps=_steps(session, award),
+        can_retry=waits or award.status is AwardStatus.FAILED,
+        next_attempt_at=award.due_at if waits else None,
+    )
+
+
+def _steps(session: Session, award: Award) -> list[StepView]:
+    """The award's own steps, led by the event that brought the result."""
+    own = [StepView(step.at, step.kind, step.text, step.event_id) for step in award.steps]
+    event_id = next((step.event_id for step in award.steps if step.event_id), None)
+    event = session.get(Event, event_id) if event_id else None
+    if event is None:
+        return own
+    text = f"The LMS sent event {event.delivery_id} (source “{event.source.name}”)."
+    return [StepView(event.received_at, "event", text, event.id), *own]
+
+

@@ -1,0 +1,164 @@
+"""The instructor's first page: how far the set-up is, what is stuck, and the rules with their numbers."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, joinedload
+
+from lti_tool.domain.criteria import describe
+from lti_tool.models import Award, AwardStatus, Course, HoldReason, Person, Rule, RuleStatus
+from lti_tool.services import awarding
+from lti_tool.services.reports.common import HOLD_LABEL, ON_THE_WAY, BadgeView, badge_view
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Learners of the course and awards by where they stand."""
+
+    learners: int
+    issued: int
+    on_the_way: int
+    held: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class RuleCard:
+    """A rule on the first page."""
+
+    id: int
+    badge: BadgeView
+    sentence: str
+    status: str
+    issued: int
+    learners: int
+
+
+@dataclass(frozen=True)
+class ConnectionView:
+    """The connection that awards this course's badges."""
+
+    user_name: str
+    server_name: str
+    alive: bool
+    dead_reason: str | None
+    made_by: str
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """Awards that wait for somebody, by cause."""
+
+    label: str
+    advice: str
+    number: int
+    is_no_connection: bool
+
+
+@dataclass(frozen=True)
+class CourseReport:
+    """Everything on the instructor's first page."""
+
+    connection: ConnectionView | None
+    issuer_name: str | None
+    counts: Counts
+    rules: list[RuleCard]
+    stuck: list[Stuck]
+    roster_error: str | None
+
+    @property
+    def has_active_rule(self) -> bool:
+        """Whether any rule is switched on."""
+        return any(rule.status == RuleStatus.ACTIVE for rule in self.rules)
+
+
+def course_report(session: Session, course_id: int) -> CourseReport:
+    """The first page of a course, in a constant number of queries."""
+    course = session.get_one(Course, course_id)
+    by_status = _award_counts(session, course_id)
+    learners = session.scalar(
+        select(func.count()).select_from(awarding.learner_query(course_id).order_by(None).subquery())
+    )
+    counts = Counts(
+        learners=learners or 0,
+        issued=by_status.get(AwardStatus.ISSUED, 0),
+        on_the_way=sum(by_status.get(status, 0) for status in ON_THE_WAY),
+        held=by_status.get(AwardStatus.HELD, 0),
+        failed=by_status.get(AwardStatus.FAILED, 0),
+    )
+    return CourseReport(
+        connection=_connection(session, course),
+        issuer_name=course.issuer_name,
+        counts=counts,
+        rules=_rules(session, course_id, counts.learners),
+        stuck=_stuck(session, course_id, counts.failed),
+        roster_error=course.roster_error,
+    )
+
+
+def _award_counts(session: Session, course_id: int) -> dict[AwardStatus, int]:
+    query = select(Award.status, func.count()).where(Award.course_id == course_id).group_by(Award.status)
+    return dict(session.execute(query).tuples().all())
+
+
+def _connection(session: Session, course: Course) -> ConnectionView | None:
+    connection = course.connection
+    if connection is None:
+        return None
+    return ConnectionView(
+        user_name=connection.badgr_user_name,
+        server_name=connection.server.name,
+        alive=connection.is_alive,
+        dead_reason=connection.dead_reason,
+        made_by=session.get_one(Person, connection.person_id).display_name,
+    )
+
+
+def _rules(session: Session, course_id: int, learners: int) -> list[RuleCard]:
+    titles = awarding.activity_titles(session, course_id)
+    issued = dict(
+        session.execute(
+            select(Award.rule_id, func.count())
+            .where(Award.course_id == course_id, Award.status == AwardStatus.ISSUED)
+            .group_by(Award.rule_id)
+        )
+        .tuples()
+        .all()
+    )
+    rules = session.scalars(
+        select(Rule)
+        .where(Rule.course_id == course_id)
+        .options(joinedload(Rule.badge_class))
+        .order_by(Rule.id)
+    )
+    return [
+        RuleCard(
+            id=rule.id,
+            badge=badge_view(rule.badge_class),
+            sentence=describe(rule.criteria, titles),
+            status=rule.status.value,
+            issued=issued.get(rule.id, 0),
+            learners=learners,
+        )
+        for rule in rules
+    ]
+
+
+def _stuck(session: Session, course_id: int, failed: int) -> list[Stuck]:
+    query = (
+        select(Award.hold_reason, func.count())
+        .where(Award.course_id == course_id, Award.status == AwardStatus.HELD)
+        .group_by(Award.hold_reason)
+    )
+    held = [
+        Stuck(HOLD_LABEL[reason], awarding.HOLD_ADVICE[reason], number, reason is HoldReason.NO_CONNECTION)
+        for reason, number in session.execute(query).tuples()
+        if reason is not None
+    ]
+    refused = Stuck(
+        "Not accepted by Badgr",
+        "Open the award to see what Badgr said, mend that, and press “Send again”.",
+        failed,
+        is_no_connection=False,
+    )
+    return held + ([refused] if failed else [])

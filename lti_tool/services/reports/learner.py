@@ -1,0 +1,119 @@
+"""The learner's page: badges earned, badges on their way, and what is missing to the others."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload
+
+from lti_tool.domain.criteria import Decision, decide, describe
+from lti_tool.domain.events import Score
+from lti_tool.models import Award, AwardStatus, HoldReason, Rule, RuleStatus
+from lti_tool.services import awarding
+from lti_tool.services.reports.common import BadgeView, ReasonView, badge_view, state_of
+
+DETAIL = {
+    "issued": "Issued by Badgr.",
+    "on_the_way": "Earned. Badgr is issuing it; this takes a moment.",
+    "failed": "Earned. Badgr did not take it yet; your teacher can see why and send it again.",
+}
+HOLD_DETAIL = {
+    HoldReason.NO_EMAIL: (
+        "Earned. It waits because your LMS does not tell us your e-mail address. Ask your teacher or the people who "
+        "run the LMS; the badge then comes by itself."
+    ),
+    HoldReason.NOT_ON_ROSTER: "Earned. It waits until the LMS confirms that you are in this course.",
+    HoldReason.NOT_A_LEARNER: "Badges go to learners of this course only.",
+    HoldReason.NO_CONNECTION: (
+        "Earned. It waits because the course is not connected to Badgr at the moment. Your teacher has been told; "
+        "you need not do anything."
+    ),
+}
+LABEL = {"issued": "Earned", "on_the_way": "Earned, being issued", "held": "Earned, held", "failed": "Earned, delayed"}
+
+
+@dataclass(frozen=True)
+class EarnedBadge:
+    """A badge that this learner has earned, wherever it is on its way."""
+
+    badge: BadgeView
+    status: str
+    status_label: str
+    detail: str
+    date: datetime | None
+    verify_url: str | None
+
+
+@dataclass(frozen=True)
+class OpenBadge:
+    """A badge that this learner can still earn; `progress` is 0 to 1."""
+
+    badge: BadgeView
+    sentence: str
+    progress: float
+    reasons: list[ReasonView]
+
+
+@dataclass(frozen=True)
+class LearnerReport:
+    """Everything on the learner's page."""
+
+    earned: list[EarnedBadge]
+    open: list[OpenBadge]
+
+
+def learner_report(session: Session, course_id: int, person_id: int) -> LearnerReport:
+    """The badges of one course for one learner."""
+    rules = session.scalars(
+        select(Rule)
+        .where(Rule.course_id == course_id, Rule.status != RuleStatus.DRAFT)
+        .options(joinedload(Rule.badge_class))
+        .order_by(Rule.id)
+    ).all()
+    awards = {
+        award.badge_class_id: award
+        for award in session.scalars(
+            select(Award).where(
+                Award.person_id == person_id,
+                Award.badge_class_id.in_([rule.badge_class_id for rule in rules]),
+            )
+        )
+    }
+    scores = awarding.scores_of(session, course_id, [person_id]).get(person_id, {})
+    titles = awarding.activity_titles(session, course_id)
+    shown = {rule.badge_class_id: rule for rule in rules}
+    earned = [_earned(shown[key], award) for key, award in awards.items()]
+    still_open = [
+        _open(rule, scores, titles)
+        for rule in rules
+        if rule.status is RuleStatus.ACTIVE and rule.badge_class_id not in awards
+    ]
+    return LearnerReport(earned, still_open)
+
+
+def _earned(rule: Rule, award: Award) -> EarnedBadge:
+    status = state_of(award)
+    held = award.hold_reason if award.status is AwardStatus.HELD else None
+    return EarnedBadge(
+        badge=badge_view(rule.badge_class),
+        status=status,
+        status_label=LABEL[status],
+        detail=HOLD_DETAIL[held] if held else DETAIL[status],
+        date=award.issued_at or award.achieved_at,
+        verify_url=award.open_badge_id,
+    )
+
+
+def _open(rule: Rule, scores: dict[int, Score], titles: dict[int, str]) -> OpenBadge:
+    decision: Decision = decide(rule.criteria, scores, rule.counts_from)
+    return OpenBadge(
+        badge=badge_view(rule.badge_class),
+        sentence=describe(rule.criteria, titles),
+        progress=decision.progress,
+        reasons=[
+            ReasonView(titles.get(reason.activity_id, ""), reason.met, reason.detail, reason.occurred_at)
+            for reason in decision.reasons
+        ],
+    )
+
+

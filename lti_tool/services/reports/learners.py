@@ -1,0 +1,102 @@
+"""Who has what: the learners of a course against its badges, a page at a time."""
+
+from dataclasses import dataclass
+from math import ceil
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, joinedload
+
+from lti_tool.domain.criteria import Decision, decide
+from lti_tool.models import Award, Enrolment, Person, Rule
+from lti_tool.services import awarding
+from lti_tool.services.reports.common import BadgeView, badge_view, label_of, state_of
+
+PAGE_SIZE = 50
+
+
+@dataclass(frozen=True)
+class Cell:
+    """How one learner stands with one rule; `progress` is 0 to 1."""
+
+    state: str
+    label: str
+    progress: float
+    award_id: int | None
+
+
+@dataclass(frozen=True)
+class LearnerRow:
+    """One learner with a cell for each rule."""
+
+    name: str
+    note: str | None
+    cells: list[Cell]
+
+
+@dataclass(frozen=True)
+class LearnerTable:
+    """One page of the table."""
+
+    head: list[BadgeView]
+    rows: list[LearnerRow]
+    page: int
+    pages: int
+    total: int
+
+
+def learner_table(session: Session, course_id: int, query: str, page: int) -> LearnerTable:
+    """The learners whose name or address contains `query`, 50 a page, pages from 1."""
+    rules = session.scalars(
+        select(Rule)
+        .where(Rule.course_id == course_id)
+        .options(joinedload(Rule.badge_class))
+        .order_by(Rule.id)
+    ).all()
+    learners = awarding.learner_query(course_id).options(joinedload(Enrolment.person))
+    if query:
+        learners = learners.where(
+            Person.name.icontains(query, autoescape=True) | Person.email.icontains(query, autoescape=True)
+        )
+    total = session.scalar(select(func.count()).select_from(learners.order_by(None).subquery())) or 0
+    pages = max(1, ceil(total / PAGE_SIZE))
+    page = min(max(1, page), pages)
+    shown = session.scalars(learners.limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)).all()
+    rows = _rows(session, course_id, list(rules), list(shown))
+    return LearnerTable([badge_view(rule.badge_class) for rule in rules], rows, page, pages, total)
+
+
+def _rows(
+    session: Session, course_id: int, rules: list[Rule], enrolments: list[Enrolment]
+) -> list[LearnerRow]:
+    people = [enrolment.person_id for enrolment in enrolments]
+    scores = awarding.scores_of(session, course_id, people)
+    awards = {
+        (award.person_id, award.badge_class_id): award
+        for award in session.scalars(
+            select(Award).where(
+                Award.person_id.in_(people),
+                Award.badge_class_id.in_([rule.badge_class_id for rule in rules]),
+            )
+        )
+    }
+    rows = []
+    for enrolment in enrolments:
+        person = enrolment.person
+        own = scores.get(person.id, {})
+        cells = [
+            _cell(course_id, awards.get((person.id, rule.badge_class_id)), decide(rule.criteria, own, rule.counts_from))
+            for rule in rules
+        ]
+        rows.append(LearnerRow(person.display_name, None if person.email else "No e-mail address", cells))
+    return rows
+
+
+def _cell(course_id: int, award: Award | None, decision: Decision) -> Cell:
+    if award is not None:
+        # A badge earned in another course is told, but that course's award page is behind its wall.
+        is_ours = award.course_id == course_id
+        return Cell(state_of(award), label_of(award), 1.0, award.id if is_ours else None)
+    if decision.earned:
+        return Cell("progress", "Earned, rule not on", 1.0, None)
+    state = "progress" if decision.progress else "none"
+    return Cell(state, " ".join(reason.detail for reason in decision.reasons), decision.progress, None)

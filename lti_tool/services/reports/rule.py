@@ -1,0 +1,134 @@
+"""The page of one rule: who earns it now, who is close, who cannot be reached, and the awards so far."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload
+
+from lti_tool.domain.criteria import describe
+from lti_tool.models import Award, Rule
+from lti_tool.services import awarding, rules
+from lti_tool.services.reports.common import HOLD_LABEL, BadgeView, badge_view, label_of, state_of
+
+SHOWN = 100
+
+
+@dataclass(frozen=True)
+class RuleView:
+    """A rule with its sentence."""
+
+    id: int
+    badge: BadgeView
+    sentence: str
+    status: str
+    counts_from: datetime | None
+    activated_at: datetime | None
+
+
+@dataclass(frozen=True)
+class PreviewPerson:
+    """A learner in a preview: how far, and what would keep the badge from going out."""
+
+    name: str
+    detail: str
+    note: str | None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """How the class stands with a rule; every list holds at most 100 names, the numbers count everybody."""
+
+    earned: list[PreviewPerson]
+    close: list[PreviewPerson]
+    unreachable: list[PreviewPerson]
+    earned_count: int
+    close_count: int
+    unreachable_count: int
+    new_count: int
+    rest: int
+    total: int
+
+
+@dataclass(frozen=True)
+class AwardRow:
+    """An award in a list."""
+
+    id: int
+    person_name: str
+    status: str
+    status_label: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class RuleReport:
+    """Everything on a rule's page."""
+
+    rule: RuleView
+    preview: Preview
+    awards: list[AwardRow]
+
+
+def rule_report(session: Session, course_id: int, rule_id: int) -> RuleReport:
+    """The page of a rule of this course; raises NotFoundError."""
+    rule = rules.find(session, course_id, rule_id)
+    titles = awarding.activity_titles(session, course_id)
+    view = RuleView(
+        id=rule.id,
+        badge=badge_view(rule.badge_class),
+        sentence=describe(rule.criteria, titles),
+        status=rule.status.value,
+        counts_from=rule.counts_from,
+        activated_at=rule.activated_at,
+    )
+    return RuleReport(view, _preview(session, rule), _awards(session, rule))
+
+
+def _preview(session: Session, rule: Rule) -> Preview:
+    standings = rules.standings(session, rule)
+    earned = [standing for standing in standings if standing.decision.earned]
+    close = [s for s in standings if not s.decision.earned and s.decision.progress >= rules.CLOSE]
+    unreachable = [s for s in earned if not s.has_badge and _note(rule, s) is not None]
+    return Preview(
+        earned=[_person(rule, standing) for standing in earned[:SHOWN]],
+        close=[_person(rule, standing) for standing in close[:SHOWN]],
+        unreachable=[_person(rule, standing) for standing in unreachable[:SHOWN]],
+        earned_count=len(earned),
+        close_count=len(close),
+        unreachable_count=len(unreachable),
+        new_count=sum(not standing.has_badge for standing in earned),
+        rest=len(standings) - len(earned) - len(close),
+        total=len(standings),
+    )
+
+
+def _person(rule: Rule, standing: rules.Standing) -> PreviewPerson:
+    detail = " ".join(reason.detail for reason in standing.decision.reasons)
+    note = "Has this badge already" if standing.has_badge else _note(rule, standing)
+    return PreviewPerson(standing.enrolment.person.display_name, detail, note)
+
+
+def _note(rule: Rule, standing: rules.Standing) -> str | None:
+    reason = awarding.why_held(rule.course, standing.enrolment)
+    return HOLD_LABEL[reason] if reason else None
+
+
+def _awards(session: Session, rule: Rule) -> list[AwardRow]:
+    awards = session.scalars(
+        select(Award)
+        .where(Award.rule_id == rule.id)
+        .options(joinedload(Award.person))
+        .order_by(Award.id.desc())
+        .limit(SHOWN)
+    )
+    return [
+        AwardRow(
+            id=award.id,
+            person_name=award.person.display_name,
+            status=state_of(award),
+            status_label=label_of(award),
+            at=award.issued_at or award.opened_at,
+        )
+        for award in awards
+    ]

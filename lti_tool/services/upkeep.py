@@ -1,0 +1,50 @@
+"""What must happen again and again: find due rows, show that we are alive, throw away what has expired."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select
+
+from lti_tool.db import get_or_create
+from lti_tool.models import Award, AwardStatus, Course, Heartbeat, HoldReason, OneTimeToken, Visit
+from lti_tool.services import delivery, intake, roster
+from lti_tool.toolbox import Toolbox
+
+ALIVE_WITHIN = timedelta(minutes=3)
+
+
+def sweep(tools: Toolbox, now: datetime) -> list[tuple[str, int]]:
+    """Every row that is due, as kind and id, whatever messages were lost; expired rows are removed on the way."""
+    beat(tools, "worker", now)
+    with tools.database.write() as session:
+        for expiring in (OneTimeToken, Visit):
+            session.execute(delete(expiring).where(expiring.expires_at < now))
+        session.commit()
+    with tools.database.read() as session:
+        waiting_for_roster = session.scalars(
+            select(Award.course_id)
+            .join(Course)
+            .where(
+                Award.status == AwardStatus.HELD,
+                Award.hold_reason == HoldReason.NOT_ON_ROSTER,
+                Course.memberships_url.is_not(None),
+                Course.roster_synced_at.is_(None) | (Course.roster_synced_at < now - roster.STALE_AFTER),
+            )
+            .distinct()
+        ).all()
+        due = [("event", event_id) for event_id in intake.due_events(session, now)]
+        due += [("award", award_id) for award_id in delivery.due_awards(session, now)]
+        return due + [("roster", course_id) for course_id in waiting_for_roster]
+
+
+def beat(tools: Toolbox, name: str, now: datetime) -> None:
+    """Note that this kind of process is at work."""
+    with tools.database.write() as session:
+        get_or_create(session, Heartbeat, {"name": name}, seen_at=now).seen_at = now
+        session.commit()
+
+
+def is_worker_alive(tools: Toolbox, now: datetime) -> bool:
+    """Whether a worker was seen lately."""
+    with tools.database.read() as session:
+        heartbeat = session.get(Heartbeat, "worker")
+        return heartbeat is not None and heartbeat.seen_at > now - ALIVE_WITHIN

@@ -1,0 +1,129 @@
+"""Our own webhook: Standard Webhooks headers (standardwebhooks.com); the data is an AGS score and whose it is."""
+
+import base64
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+from pydantic import AliasPath, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from lti_tool.domain.events import ActivityProgress, ActivityRef, GradeEvent, GradingProgress, Score
+from lti_tool.sources.kind import MalformedError, SignatureError, SourceKind
+
+MAXIMUM_BATCH = 1000
+
+Id = Annotated[str, Field(min_length=1, max_length=255)]
+Points = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+
+
+class _Score(BaseModel):
+    """An AGS 2.0 score (§3.4), with its required members."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    user_id: Id = Field(alias="userId")
+    timestamp: AwareDatetime
+    given: Points | None = Field(default=None, alias="scoreGiven")
+    maximum: Annotated[Points, Field(gt=0)] | None = Field(default=None, alias="scoreMaximum")
+    activity_progress: ActivityProgress = Field(alias="activityProgress")
+    grading_progress: GradingProgress = Field(alias="gradingProgress")
+
+    @model_validator(mode="after")
+    def _maximum_with_given(self) -> "_Score":
+        if self.given is not None and self.maximum is None:
+            raise ValueError("scoreMaximum is required with scoreGiven")
+        return self
+
+
+class _Activity(BaseModel):
+    id: Annotated[str, Field(min_length=1, max_length=500)]
+    title: Annotated[str, Field(min_length=1, max_length=500)]
+    kind: Annotated[str, Field(max_length=20)] = Field(default="activity", alias="type")
+
+
+class _Data(BaseModel):
+    deployment_id: Id | None = None
+    context_id: Id = Field(validation_alias=AliasPath("course", "id"))
+    person_id: Id | None = Field(default=None, validation_alias=AliasPath("person", "id"))
+    activity: _Activity
+    score: _Score
+    released: Annotated[bool, Field(strict=True)] = True
+
+    @model_validator(mode="after")
+    def _one_person(self) -> "_Data":
+        if self.person_id is not None and self.person_id != self.score.user_id:
+            raise ValueError("person.id and score.userId name two different people")
+        return self
+
+    def event(self) -> GradeEvent:
+        score = self.score
+        return GradeEvent(
+            deployment_id=self.deployment_id,
+            context_id=self.context_id,
+            sub=score.user_id,
+            activity=ActivityRef(self.activity.id, self.activity.title, self.activity.kind),
+            score=Score(
+                score.timestamp,
+                score.given,
+                score.maximum,
+                score.activity_progress,
+                score.grading_progress,
+                self.released,
+            ),
+        )
+
+
+class _Delivery(BaseModel):
+    type: Literal["grade.updated"]
+    data: Annotated[
+        list[_Data],
+        BeforeValidator(lambda data: data if isinstance(data, list) else [data]),
+        Field(min_length=1, max_length=MAXIMUM_BATCH),
+    ]
+
+
+def verify(headers: Mapping[str, str], body: bytes, keys: Sequence[str]) -> None:
+    """Check the signature and the age (five minutes) of a delivery against every key; raises SignatureError."""
+    lowered = {name.lower(): value for name, value in headers.items()}
+    fault = "There is no secret for this source"
+    for key in keys:
+        try:
+            Webhook(key).verify(body, lowered, json_parse=False)
+            return
+        except WebhookVerificationError as error:
+            fault = str(error)
+        except ValueError:
+            # The library lets the faults of its decoders through: a body that is no text, a signature that is no base64.
+            fault = "The signature headers or the body cannot be read"
+    raise SignatureError(
+        f"{fault}. Sign “webhook-id.webhook-timestamp.body” with this source's secret, as Standard Webhooks says, "
+        "and send it within five minutes."
+    )
+
+
+def parse(body: bytes) -> list[GradeEvent]:
+    """The grade events of a delivery, one or a batch; raises MalformedError naming the first wrong field."""
+    try:
+        return [item.event() for item in _Delivery.model_validate_json(body).data]
+    except ValidationError as error:
+        raise MalformedError(_first_fault(error)) from None
+
+
+def _first_fault(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}"
+
+
+def _delivery_id(headers: Mapping[str, str], body: bytes) -> str:
+    found = next((value for name, value in headers.items() if name.lower() == "webhook-id"), "")
+    if not 0 < len(found) <= 255:
+        raise MalformedError("webhook-id: the header must have 1 to 255 characters")
+    return found
+
+
+def _new_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+KIND = SourceKind("Signed webhook (Standard Webhooks)", _new_secret, verify, _delivery_id, parse)

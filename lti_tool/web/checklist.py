@@ -1,0 +1,108 @@
+"""The set-up checklist of a course, and what needs a teacher's attention."""
+
+from dataclasses import dataclass
+
+from flask import url_for
+
+from lti_tool.services.reports.course import CourseReport, Stuck
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the checklist; `state` is done, current or todo."""
+
+    title: str
+    detail: str
+    state: str
+    action_url: str | None
+    action_label: str | None
+    new_tab: bool = False
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Something that is stuck, with what mends it."""
+
+    title: str
+    detail: str
+    action_label: str | None
+    action_url: str | None
+    new_tab: bool = False
+
+
+def checklist(report: CourseReport, course_id: int, connect_url: str) -> list[Step]:
+    """Connect, choose the issuer, make a rule, switch it on; the first open step is the current one."""
+    connection = report.connection
+    connected = connection is not None and connection.alive
+    who = f"Connected as {connection.user_name} at {connection.server_name}." if connection else ""
+    first_draft = next((rule for rule in report.rules if rule.status != "active"), None)
+    rule_url = url_for("course.rule", course_id=course_id, rule_id=first_draft.id) if first_draft else None
+    issuer_url = url_for("course.choose_issuer", course_id=course_id)
+    new_rule_url = url_for("course.choose_badge", course_id=course_id)
+    steps = [
+        (
+            connected,
+            "Connect your Badgr account",
+            who if connected else "Badgr opens in a new tab and asks whether this tool may award badges for you.",
+            (connect_url, "Connect to Badgr", True),
+        ),
+        (
+            report.issuer_name is not None,
+            "Choose the issuer",
+            f"Badges are issued by {report.issuer_name}."
+            if report.issuer_name
+            else "The organisation in whose name badges are awarded.",
+            (issuer_url, "Choose the issuer", False),
+        ),
+        (
+            bool(report.rules),
+            "Choose a badge and say what earns it",
+            "For example: score at least 80 % in Quiz 1.",
+            (new_rule_url, "Choose a badge", False),
+        ),
+        (
+            report.has_active_rule,
+            "See who would earn it, and switch it on",
+            "You see the names before anything is sent.",
+            (rule_url, "Preview and switch on", False),
+        ),
+    ]
+    current = next((index for index, (done, *_) in enumerate(steps) if not done), None)
+    return [
+        Step(
+            title,
+            detail,
+            "done" if done else "current" if index == current else "todo",
+            *(action if index == current else (None, None, False)),
+        )
+        for index, (done, title, detail, action) in enumerate(steps)
+    ]
+
+
+def attention(report: CourseReport, course_id: int, connect_url: str) -> list[Attention]:
+    """What is stuck and why, and the one click that mends it where there is one."""
+    found = []
+    if report.connection is not None and not report.connection.alive:
+        found.append(
+            Attention(
+                "The connection to Badgr has ended",
+                f"{report.connection.dead_reason} Badges that are earned wait until then; none is lost.",
+                "Connect to Badgr",
+                connect_url,
+                new_tab=True,
+            )
+        )
+    for stuck in report.stuck:
+        if not (stuck.is_no_connection and found):
+            found.append(_of_awards(stuck, course_id, connect_url))
+    if report.roster_error:
+        found.append(Attention("The list of learners could not be read from the LMS", report.roster_error, None, None))
+    return found
+
+
+def _of_awards(stuck: Stuck, course_id: int, connect_url: str) -> Attention:
+    title = f"{stuck.label} ({stuck.number} {'award' if stuck.number == 1 else 'awards'})"
+    if stuck.is_no_connection:
+        return Attention(title, stuck.advice, "Connect to Badgr", connect_url, new_tab=True)
+    learners_url = url_for("course.learners", course_id=course_id)
+    return Attention(title, stuck.advice, "See who", learners_url)

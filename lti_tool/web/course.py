@@ -1,0 +1,77 @@
+"""The instructor's pages of one course: first page, learners, one award."""
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from lti_tool.services import awarding
+from lti_tool.services.reports.award import award_view, find_award
+from lti_tool.services.reports.course import course_report
+from lti_tool.services.reports.learners import learner_table
+from lti_tool.web import access
+from lti_tool.web.badgr import ticket_for
+from lti_tool.web.checklist import attention, checklist
+from lti_tool.web.pager import pager
+from lti_tool.web.parts import tools, utc_now
+
+blueprint = Blueprint("course", __name__, url_prefix="/courses/<int:course_id>")
+
+
+@blueprint.get("/")
+def overview(course_id: int) -> str:
+    """The first page: the set-up checklist, what is stuck, and every rule with its numbers."""
+    visit = access.enter_as_teacher()
+    with tools().database.read() as session:
+        report = course_report(session, course_id)
+    connect_url = url_for("badgr.connect", ticket=ticket_for(visit))
+    steps = checklist(report, course_id, connect_url)
+    return render_template(
+        "course/overview.html",
+        course=visit.course,
+        person=visit.person,
+        checklist=steps,
+        is_ready=report.has_active_rule and report.connection is not None and report.connection.alive,
+        waiting_for_connection=report.connection is None or not report.connection.alive,
+        attention=attention(report, course_id, connect_url),
+        counts=report.counts,
+        rules=report.rules,
+        connection=report.connection,
+        can_make_rules=report.connection is not None and report.issuer_name is not None,
+    )
+
+
+@blueprint.get("/learners")
+def learners(course_id: int) -> str:
+    """Who has what, and who is close."""
+    visit = access.enter_as_teacher()
+    query = request.args.get("q", "").strip()[:100]
+    page = request.args.get("page", 1, type=int)
+    with tools().database.read() as session:
+        table = learner_table(session, course_id, query, page)
+    return render_template(
+        "course/learners.html",
+        course=visit.course,
+        head=table.head,
+        rows=table.rows,
+        query=query,
+        pager=pager("course.learners", table.page, table.pages, table.total, course_id=course_id, q=query or None),
+    )
+
+
+@blueprint.get("/awards/<int:award_id>")
+def award(course_id: int, award_id: int) -> str:
+    """One award: why it was earned, where it stands, and its time line."""
+    visit = access.enter_as_teacher()
+    with tools().database.read() as session:
+        view = award_view(session, find_award(session, course_id, award_id))
+    return render_template("course/award.html", course=visit.course, award=view)
+
+
+@blueprint.post("/awards/<int:award_id>/retry")
+def retry_award(course_id: int, award_id: int) -> Response:
+    """Send an award again at once."""
+    access.enter_as_teacher()
+    with tools().database.write() as session:
+        awarding.retry(session, find_award(session, course_id, award_id), utc_now())
+        session.commit()
+    flash("The award is being sent again. Reload this page in a moment to see what Badgr answers.", "success")
+    return redirect(url_for("course.award", course_id=course_id, award_id=award_id), 303)

@@ -1,0 +1,97 @@
+"""Every error as a page (or JSON for machines) that says what happened and what to do next."""
+
+import uuid
+
+import structlog
+from flask import Flask, g, jsonify, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from lti_tool.badgr.errors import BadgrError
+from lti_tool.errors import LtiBadgesError
+from lti_tool.logs import get_logger
+from lti_tool.lti.errors import LaunchError
+from lti_tool.services.connections import ConnectionBusyError, ConnectionDeadError
+
+log = get_logger(__name__)
+
+HTTP_ADVICE = {
+    404: "There is nothing at this address. Open Badges from your course in the LMS.",
+    405: "This address does not take that kind of request.",
+    413: "What was sent is too large. Send it in smaller parts.",
+}
+
+
+def register(app: Flask) -> None:
+    """Give every request an id, and every error a page."""
+    app.before_request(_begin)
+    app.register_error_handler(LaunchError, _launch_failed)
+    app.register_error_handler(LtiBadgesError, _refused)
+    app.register_error_handler(BadgrError, _badgr_failed)
+    app.register_error_handler(ConnectionDeadError, _connection_dead)
+    app.register_error_handler(ConnectionBusyError, _connection_busy)
+    app.register_error_handler(CSRFError, _form_too_old)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _begin() -> None:
+    g.reference = uuid.uuid4().hex[:12]
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request=g.reference, path=request.path)
+
+
+def _launch_failed(error: LaunchError) -> ResponseReturnValue:
+    log.warning("launch_refused", code=error.code, status=error.status)
+    page = render_template(
+        "launch/launch_failed.html",
+        title=error.title,
+        advice=error.advice,
+        code=error.code,
+        reference=g.reference,
+    )
+    return page, error.status
+
+
+def _refused(error: LtiBadgesError) -> ResponseReturnValue:
+    log.info("refused", status=error.status, kind=type(error).__name__)
+    return _answer(error.title, error.advice, error.status)
+
+
+def _badgr_failed(error: BadgrError) -> ResponseReturnValue:
+    log.warning("badgr_failed", kind=type(error).__name__, status=error.status)
+    return _answer("Badgr did not answer as expected", error.advice, 502)
+
+
+def _connection_dead(error: ConnectionDeadError) -> ResponseReturnValue:
+    return _answer("The connection to Badgr has ended", str(error), 409)
+
+
+def _connection_busy(error: ConnectionBusyError) -> ResponseReturnValue:
+    return _answer("Badgr is busy", "Wait a few seconds and load the page again.", 503)
+
+
+def _form_too_old(error: CSRFError) -> ResponseReturnValue:
+    advice = "The page was open for too long, or your browser did not keep its cookie. Open Badges from the LMS again."
+    return _answer("This form is no longer valid", advice, 400)
+
+
+def _http_error(error: HTTPException) -> ResponseReturnValue:
+    status = error.code or 500
+    return _answer(error.name, HTTP_ADVICE.get(status, error.description or ""), status)
+
+
+def _unexpected(error: Exception) -> ResponseReturnValue:
+    log.exception("unexpected")
+    advice = "This is a fault of the Badges tool. Try again; if it stays, tell the administrator the reference below."
+    return _answer("Something went wrong", advice, 500)
+
+
+def _answer(title: str, advice: str, status: int) -> ResponseReturnValue:
+    if request.path.startswith("/webhooks/") or request.accept_mimetypes.best == "application/json":
+        return jsonify(error=title, advice=advice, reference=g.reference), status
+    page = render_template(
+        "errors/error.html", title=title, advice=advice, status=status, reference=g.reference
+    )
+    return page, status

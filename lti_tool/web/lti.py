@@ -1,0 +1,87 @@
+"""The LTI front door: login, launch, key set."""
+
+from flask import Blueprint, Response, jsonify, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from lti_tool.domain.launch import Role
+from lti_tool.lti import keys
+from lti_tool.lti.launch import VerifiedLaunch, verify
+from lti_tool.lti.login import start_login
+from lti_tool.services import launches
+from lti_tool.web.access import session_digest
+from lti_tool.web.parts import parts, public_url, tools, utc_now
+
+blueprint = Blueprint("lti", __name__, url_prefix="/lti")
+
+STATE_SECONDS = 600
+KEY_SET_SECONDS = 300
+
+
+@blueprint.route("/login", methods=["GET", "POST"])
+def login() -> AnyResponse:
+    """Start of a launch: send the browser to the platform with a fresh state (security framework §5.1.1)."""
+    with tools().database.read() as session:
+        begun = start_login(session, request.values, parts().signer, public_url(url_for("lti.launch")), utc_now())
+    response = redirect(begun.url)
+    response.set_cookie(
+        begun.cookie_name,
+        begun.cookie_value,
+        max_age=STATE_SECONDS,
+        path=url_for("lti.launch"),
+        secure=True,
+        httponly=True,
+        samesite="None",
+        partitioned=True,
+    )
+    return response
+
+
+@blueprint.post("/launch")
+def launch() -> AnyResponse:
+    """The platform's answer: check it, note it, and go to the page that fits the role."""
+    now = utc_now()
+    launch_url = public_url(url_for("lti.launch"))
+    verified = verify(
+        tools().database, request.form, request.cookies, parts().signer, parts().keysets, launch_url, now
+    )
+    landing = launches.record(tools(), verified, session_digest(create=True), now)
+    response = make_response(_landing_page(verified, landing.course_id))
+    for name in request.cookies:
+        if name.startswith("lti_state_"):
+            response.delete_cookie(
+                name, path=url_for("lti.launch"), secure=True, httponly=True, samesite="None", partitioned=True
+            )
+    return response
+
+
+@blueprint.get("/jwks.json")
+def jwks() -> Response:
+    """The tool's public keys (RFC 7517), for the platforms' token services."""
+    with tools().database.write() as session:
+        keys.signing_key(session, tools().vault, utc_now())
+        session.commit()
+        response = jsonify(keys.public_jwks(session))
+    response.cache_control.max_age = KEY_SET_SECONDS
+    response.cache_control.public = True
+    return response
+
+
+def _landing_page(verified: VerifiedLaunch, course_id: int | None) -> AnyResponse | str:
+    person = verified.launch.person
+    if course_id is None or person is None:
+        return render_template(
+            "launch/notice.html",
+            title="Badges lives inside a course",
+            message="The LMS opened Badges without naming a course.",
+            next_step="Go to a course and open Badges there.",
+        )
+    if person.role.teaches:
+        return redirect(url_for("course.overview", course_id=course_id), 303)
+    if person.role is Role.LEARNER:
+        return redirect(url_for("learner.overview", course_id=course_id), 303)
+    return render_template(
+        "launch/notice.html",
+        title="Nothing to show here yet",
+        message="The LMS says that you are neither a learner nor a teacher of this course.",
+        next_step="Badges are shown to learners and teachers. If you should be one, ask the teacher of the course.",
+    )

@@ -1,0 +1,142 @@
+"""The instructor's way to a rule: issuer, badge class, what earns it, preview, on and off."""
+
+from dataclasses import dataclass
+
+from flask import flash, redirect, render_template, request, url_for
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response
+
+from lti_tool.badgr.types import BadgeClass
+from lti_tool.errors import ConflictError
+from lti_tool.models import Activity, Visit
+from lti_tool.services import connections, issuers, rules
+from lti_tool.services.reports.common import BadgeView
+from lti_tool.services.reports.rule import rule_report
+from lti_tool.web import access
+from lti_tool.web.course import blueprint
+from lti_tool.web.parts import tools, utc_now
+from lti_tool.web.rule_form import DEFAULTS, read_rule_form
+
+
+@dataclass(frozen=True)
+class BadgeChoice:
+    """A badge class to choose."""
+
+    entity_id: str
+    badge: BadgeView
+
+
+@blueprint.route("/issuer", methods=["GET", "POST"])
+def choose_issuer(course_id: int) -> str | Response:
+    """Choose in whose name this course's badges are awarded."""
+    visit = access.enter_as_teacher()
+    found = issuers.list_issuers(tools(), _connection_id(visit), utc_now())
+    if request.method == "GET":
+        return render_template(
+            "course/choose_issuer.html",
+            course=visit.course,
+            issuers=found,
+            chosen=visit.course.issuer_entity_id,
+        )
+    issuers.choose(tools(), course_id, found, request.form.get("issuer", ""))
+    return redirect(url_for("course.choose_badge", course_id=course_id), 303)
+
+
+@blueprint.get("/rules/new")
+def choose_badge(course_id: int) -> str | Response:
+    """Choose a badge class and say what earns it."""
+    visit = access.enter_as_teacher()
+    if visit.course.issuer_entity_id is None:
+        return redirect(url_for("course.choose_issuer", course_id=course_id), 303)
+    return _rule_form(visit, _badge_classes(visit), DEFAULTS, {})
+
+
+@blueprint.post("/rules")
+def create_rule(course_id: int) -> Response | tuple[str, int]:
+    """Store the rule as a draft and show who would earn it."""
+    visit = access.enter_as_teacher()
+    badge_classes = _badge_classes(visit)
+    with tools().database.read() as session:
+        activity_ids = {activity.id for activity in _activities(session, course_id)}
+    form = read_rule_form(request.form, {b.entity_id for b in badge_classes}, activity_ids)
+    if form.draft is None:
+        return _rule_form(visit, badge_classes, form.values, form.errors), 422
+    chosen = next(b for b in badge_classes if b.entity_id == form.values["badge_class"])
+    rule_id = rules.create(tools(), course_id, visit.person_id, chosen, form.draft, utc_now())
+    flash("Saved as a draft. Nothing is awarded until you switch it on.", "success")
+    return redirect(url_for("course.rule", course_id=course_id, rule_id=rule_id), 303)
+
+
+@blueprint.get("/rules/<int:rule_id>")
+def rule(course_id: int, rule_id: int) -> str:
+    """One rule: who earns it, who is close, who cannot be reached, and its awards."""
+    visit = access.enter_as_teacher()
+    with tools().database.read() as session:
+        report = rule_report(session, course_id, rule_id)
+    return render_template(
+        "course/rule.html",
+        course=visit.course,
+        rule=report.rule,
+        preview=report.preview,
+        awards=report.awards,
+    )
+
+
+@blueprint.post("/rules/<int:rule_id>/activate")
+def activate_rule(course_id: int, rule_id: int) -> Response:
+    """Switch a rule on."""
+    access.enter_as_teacher()
+    also_before = request.form.get("scope") != "from_now"
+    rules.activate(tools(), course_id, rule_id, utc_now(), also_earned_before=also_before)
+    flash("Switched on. Badges go out by themselves from now on.", "success")
+    return redirect(url_for("course.rule", course_id=course_id, rule_id=rule_id), 303)
+
+
+@blueprint.post("/rules/<int:rule_id>/pause")
+def pause_rule(course_id: int, rule_id: int) -> Response:
+    """Switch a rule off for the time being."""
+    access.enter_as_teacher()
+    rules.pause(tools(), course_id, rule_id)
+    flash("Paused. Nobody earns this badge until you switch it on again.", "success")
+    return redirect(url_for("course.rule", course_id=course_id, rule_id=rule_id), 303)
+
+
+def _connection_id(visit: Visit) -> int:
+    if visit.course.connection_id is None:
+        raise ConflictError("Connect the course to Badgr first, on its first page.", "Badgr is not connected yet")
+    return visit.course.connection_id
+
+
+def _badge_classes(visit: Visit) -> list[BadgeClass]:
+    issuer_id = visit.course.issuer_entity_id
+    if issuer_id is None:
+        raise ConflictError("Choose the issuer first, on the first page of the course.", "No issuer is chosen yet")
+    return connections.with_client(
+        tools(), _connection_id(visit), utc_now(), lambda client: client.badge_classes(issuer_id)
+    )
+
+
+def _activities(session: Session, course_id: int) -> list[Activity]:
+    query = select(Activity).where(Activity.course_id == course_id).order_by(Activity.title, Activity.id)
+    return list(session.scalars(query))
+
+
+def _rule_form(
+    visit: Visit, badge_classes: list[BadgeClass], values: dict[str, str], errors: dict[str, str]
+) -> str:
+    issuer_name = visit.course.issuer_name or ""
+    with tools().database.read() as session:
+        activities = _activities(session, visit.course_id)
+    choices = [
+        BadgeChoice(b.entity_id, BadgeView(b.name, b.description, b.image, issuer_name)) for b in badge_classes
+    ]
+    return render_template(
+        "course/choose_badge.html",
+        course=visit.course,
+        badges=choices,
+        issuer_name=issuer_name,
+        activities=activities,
+        form=values,
+        errors=errors,
+    )
