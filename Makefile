@@ -4,33 +4,32 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGED := pyproject.toml README.md
+PACKAGED := pyproject.toml
 SOURCES := lti_tool tests migrations
+LOCK := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.runtime ## Start the tool with a small local LMS and Badgr, and say where to click
+demo: $(VENV)/.ready ## Start the tool with a small local LMS and Badgr, and say where to click
 	$(BIN)/lti-badges demo
 
-demo-check: $(VENV)/.runtime ## Walk the whole journey without a person; fails unless the badge is really there
+demo-check: $(VENV)/.ready ## Walk the whole journey without a person; fails unless the badge is really there
 	$(BIN)/lti-badges demo --check
 
-test: $(VENV)/.test chromium ## Run every test: on SQLite, then on a private PostgreSQL
+test: $(VENV)/.ready chromium ## Run every test: on SQLite, then on a private PostgreSQL
 	$(BIN)/pytest --database=sqlite
 	$(BIN)/pytest --database=postgresql tests/functional tests/chaos
 
-check: $(VENV)/.test ## Format, lint and types
+check: $(VENV)/.ready ## Format, lint and types
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lti-badges --help >/dev/null
 
-lock: $(VENV)/.test ## Pin the newest versions of the dependencies, with hashes and without addresses
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --upgrade --group build -o requirements.lock pyproject.toml >/dev/null
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --upgrade --group build --group test -o requirements-test.lock pyproject.toml >/dev/null
+lock: $(VENV)/.ready ## Pin the newest versions of the dependencies, with hashes and without addresses
+	$(LOCK) --group build -o requirements.lock pyproject.toml >/dev/null
+	$(LOCK) --extra demo --group build --group test -o requirements-test.lock pyproject.toml >/dev/null
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) var artifacts .mypy_cache .ruff_cache .pytest_cache .coverage
@@ -46,13 +45,10 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed."; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "On Debian: apt-get install python3-venv"; exit 1; }
 
-$(VENV)/.runtime: requirements.lock $(PACKAGED) | $(VENV)/bin/python
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
-
-$(VENV)/.test: requirements-test.lock $(VENV)/.runtime
+# requirements.lock (what runs in production) is a part of it; here everything is installed, to try and to test.
+$(VENV)/.ready: requirements-test.lock $(PACKAGED) | $(VENV)/bin/python
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-test.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 .PHONY: help demo demo-check test check lock clean chromium

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from huey import Huey, PostgresHuey, RedisHuey, SqliteHuey, crontab
+from huey.api import TaskWrapper
 from huey.consumer import Consumer
 from sqlalchemy import make_url
 
@@ -65,11 +66,11 @@ class Queue:
             "max_delay": 0.2,
         }
 
-    def _task(self, kind: str, work: Callable[[int], object]) -> Callable[..., object]:
+    def _task(self, kind: str, work: Callable[[int], object]) -> TaskWrapper:
         def run(row_id: int) -> None:
             work(row_id)
 
-        return self.huey.task(name=kind)(run)  # type: ignore[no-any-return]
+        return self.huey.task(name=kind)(run)
 
 
 class _EmbeddedConsumer(Consumer):  # type: ignore[misc]

@@ -1,4 +1,5 @@
 """pylti1p3's abstract parts over plain values: no web framework, no state of its own."""
+# ruff: noqa: ARG002 - the library dictates which arguments these methods take
 
 from collections.abc import Mapping
 

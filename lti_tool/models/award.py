@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from lti_tool.db import Base, choice
@@ -45,8 +46,8 @@ class Award(Base):
             "badge_class_id",
             "recipient",
             unique=True,
-            sqlite_where="status = 'sending'",
-            postgresql_where="status = 'sending'",
+            sqlite_where=sql("status = 'sending'"),
+            postgresql_where=sql("status = 'sending'"),
         ),
         Index(None, "status", "due_at"),
         Index(None, "course_id", "status"),

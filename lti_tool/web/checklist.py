@@ -36,9 +36,9 @@ def checklist(report: CourseReport, course_id: int, connect_url: str) -> list[St
     connected = connection is not None and connection.alive
     who = f"Connected as {connection.user_name} at {connection.server_name}." if connection else ""
     first_draft = next((rule for rule in report.rules if rule.status != "active"), None)
-    rule_url = url_for("course.rule", course_id=course_id, rule_id=first_draft.id) if first_draft else None
-    issuer_url = url_for("course.choose_issuer", course_id=course_id)
-    new_rule_url = url_for("course.choose_badge", course_id=course_id)
+    rule_url = url_for("rules.rule", course_id=course_id, rule_id=first_draft.id) if first_draft else None
+    issuer_url = url_for("rules.choose_issuer", course_id=course_id)
+    new_rule_url = url_for("rules.choose_badge", course_id=course_id)
     steps = [
         (
             connected,

@@ -43,7 +43,7 @@ def _database_works() -> bool:
 
 
 def _queue_works() -> bool:
-    return parts().queue.huey.pending_count() >= 0
+    return int(parts().queue.huey.pending_count()) >= 0
 
 
 def _worker_works() -> bool:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
@@ -14,9 +14,10 @@ from lti_tool.services import connections, issuers, rules
 from lti_tool.services.reports.common import BadgeView
 from lti_tool.services.reports.rule import rule_report
 from lti_tool.web import access
-from lti_tool.web.course import blueprint
 from lti_tool.web.parts import tools, utc_now
 from lti_tool.web.rule_form import DEFAULTS, read_rule_form
+
+blueprint = Blueprint("rules", __name__, url_prefix="/courses/<int:course_id>")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def choose_issuer(course_id: int) -> str | Response:
             chosen=visit.course.issuer_entity_id,
         )
     issuers.choose(tools(), course_id, found, request.form.get("issuer", ""))
-    return redirect(url_for("course.choose_badge", course_id=course_id), 303)
+    return redirect(url_for("rules.choose_badge", course_id=course_id), 303)
 
 
 @blueprint.get("/rules/new")
@@ -48,7 +49,7 @@ def choose_badge(course_id: int) -> str | Response:
     """Choose a badge class and say what earns it."""
     visit = access.enter_as_teacher()
     if visit.course.issuer_entity_id is None:
-        return redirect(url_for("course.choose_issuer", course_id=course_id), 303)
+        return redirect(url_for("rules.choose_issuer", course_id=course_id), 303)
     return _rule_form(visit, _badge_classes(visit), DEFAULTS, {})
 
 
@@ -65,7 +66,7 @@ def create_rule(course_id: int) -> Response | tuple[str, int]:
     chosen = next(b for b in badge_classes if b.entity_id == form.values["badge_class"])
     rule_id = rules.create(tools(), course_id, visit.person_id, chosen, form.draft, utc_now())
     flash("Saved as a draft. Nothing is awarded until you switch it on.", "success")
-    return redirect(url_for("course.rule", course_id=course_id, rule_id=rule_id), 303)
+    return redirect(url_for("rules.rule", course_id=course_id, rule_id=rule_id), 303)
 
 
 @blueprint.get("/rules/<int:rule_id>")
@@ -90,7 +91,7 @@ def activate_rule(course_id: int, rule_id: int) -> Response:
     also_before = request.form.get("scope") != "from_now"
     rules.activate(tools(), course_id, rule_id, utc_now(), also_earned_before=also_before)
     flash("Switched on. Badges go out by themselves from now on.", "success")
-    return redirect(url_for("course.rule", course_id=course_id, rule_id=rule_id), 303)
+    return redirect(url_for("rules.rule", course_id=course_id, rule_id=rule_id), 303)
 
 
 @blueprint.post("/rules/<int:rule_id>/pause")
@@ -99,7 +100,7 @@ def pause_rule(course_id: int, rule_id: int) -> Response:
     access.enter_as_teacher()
     rules.pause(tools(), course_id, rule_id)
     flash("Paused. Nobody earns this badge until you switch it on again.", "success")
-    return redirect(url_for("course.rule", course_id=course_id, rule_id=rule_id), 303)
+    return redirect(url_for("rules.rule", course_id=course_id, rule_id=rule_id), 303)
 
 
 def _connection_id(visit: Visit) -> int:

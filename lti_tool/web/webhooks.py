@@ -12,5 +12,5 @@ blueprint = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 @blueprint.post("/<source_id>")
 def receive(source_id: str) -> tuple[Response, int]:
     """Take a delivery in: 202 with its id; the same delivery again gets the same answer."""
-    accepted = intake.accept(tools(), source_id, request.headers, request.get_data(), utc_now())
+    accepted = intake.accept(tools(), source_id, dict(request.headers), request.get_data(), utc_now())
     return jsonify(id=accepted.event_id, repeat=accepted.is_repeat), 202

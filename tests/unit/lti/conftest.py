@@ -4,20 +4,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lti_testing import LocalServer, World, make_world
 
 from lti_tool.db import Base, Database
 from lti_tool.models import Deployment, OneTimeToken, Platform, PlatformToken, ToolKey
+from tests.unit.lti.lti_testing import LocalServer, World, make_world
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    """An empty SQLite database."""
+    """An empty SQLite database with the tables that this package touches."""
     database = Database(f"sqlite:///{tmp_path / 'test.db'}")
     kinds = (Platform, Deployment, PlatformToken, ToolKey, OneTimeToken)
-    Base.metadata.create_all(
-        database.engine, tables=[Base.metadata.tables[kind.__tablename__] for kind in kinds]
-    )
+    tables = [Base.metadata.tables[kind.__tablename__] for kind in kinds]
+    Base.metadata.create_all(database.engine, tables=tables)
     yield database
     database.dispose()
 

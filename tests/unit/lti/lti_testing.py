@@ -30,7 +30,7 @@ LTI = "https://purl.imsglobal.org/spec/lti/claim/"
 MEMBERSHIP = "http://purl.imsglobal.org/vocab/lis/v2/membership"
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
-Answer = Callable[[Request], Response]
+Answer = Callable[[Request], Response]  # What the server does with one path.
 
 
 @cache
@@ -49,12 +49,8 @@ def public_jwk(kid: str = "key-1", name: str = "platform", **members: object) ->
 
 def json_answer(body: object, status: int = 200, **headers: str) -> Answer:
     """An answer that is always the same JSON."""
-    return lambda request: Response(
-        json.dumps(body),
-        status,
-        {name.replace("_", "-"): value for name, value in headers.items()},
-        mimetype="application/json",
-    )
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda _: Response(json.dumps(body), status, named, mimetype="application/json")
 
 
 class LocalServer:
@@ -89,8 +85,8 @@ class LocalServer:
 
 
 class _Quiet(WSGIRequestHandler):
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        return None
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """Keep the test run's output clean."""
 
 
 @dataclass
@@ -125,7 +121,7 @@ class World:
     keysets: KeySets
     platform_id: int
 
-    def login(self, now: datetime = NOW, **params: str) -> LoginRedirect:
+    def login(self, **params: str) -> LoginRedirect:
         """A login as Moodle starts it (contracts/moodle-4.2/login-initiation.json)."""
         given = {
             "iss": ISSUER,
@@ -137,10 +133,10 @@ class World:
         }
         chosen = {name: value for name, value in {**given, **params}.items() if value}
         with self.database.read() as session:
-            return start_login(session, chosen, self.signer, LAUNCH_URL, now)
+            return start_login(session, chosen, self.signer, LAUNCH_URL, NOW)
 
     def draft(self) -> Draft:
-        """A correct launch (the claims of contracts/moodle-4.2/id_token-LtiResourceLinkRequest-learner.json)."""
+        """A correct launch of a learner, as recorded from Moodle."""
         login = self.login()
         query = query_of(login.url)
         return Draft(

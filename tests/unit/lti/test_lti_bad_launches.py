@@ -6,14 +6,13 @@ import math
 import string
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from lti_testing import CLIENT_ID, LTI, NOW, Draft, World, private_key, segment
 
 from lti_tool.lti.errors import LaunchError
 from lti_tool.lti.launch import consume_nonce
+from tests.unit.lti.lti_testing import CLIENT_ID, LTI, NOW, Draft, World, private_key, segment
 
 Spoil = Callable[[Draft], None]
 SECONDS = int(NOW.timestamp())
@@ -98,7 +97,7 @@ BAD_LAUNCHES: dict[str, tuple[Spoil, str]] = {
     "incorrect kid": (header(kid="key-2"), "unknown_key"),
     "wrong lti version": (lti("version", "1.1.0"), "wrong_version"),
     "no lti version": (without_lti("version"), "wrong_version"),
-    "not a 1.3 launch": (by(lambda draft: "this is no token"), "token_unreadable"),
+    "not a 1.3 launch": (by(lambda _: "this is no token"), "token_unreadable"),
     "missing lti claims": (attribute("claims", {"nonce": "n"}), "nonce_wrong"),
     "exp passed": (both(claim("exp", SECONDS - 11), claim("iat", SECONDS - 60)), "token_expired"),
     "iat in the future": (claim("iat", SECONDS + 11), "token_from_future"),
@@ -119,11 +118,11 @@ BAD_LAUNCHES: dict[str, tuple[Spoil, str]] = {
     # Token and signature
     "an LTI 1.1 form": (field(id_token="", oauth_signature="x"), "token_missing"),
     "claims that are a list": (
-        attribute("sign", lambda d: f"{segment({'kid': 'x'})}.{segment([])}.x"),
+        attribute("sign", lambda _: f"{segment({'kid': 'x'})}.{segment([])}.x"),
         "token_unreadable",
     ),
     "header that is a list": (
-        attribute("sign", lambda d: f"{segment([])}.{segment({})}.x"),
+        attribute("sign", lambda _: f"{segment([])}.{segment({})}.x"),
         "token_unreadable",
     ),
     "alg none": (by(unsigned), "wrong_algorithm"),
@@ -262,12 +261,11 @@ def test_words_that_no_login_of_this_browser_asked_for_are_not_shown(world: Worl
 
 def code_of(world: World, draft: Draft) -> str | None:
     """The code by which a launch is refused, None when it works; a launch that works is recorded."""
-    values: Any = None
     try:
         verified = world.verify(draft)
         with world.database.write() as session:
             consume_nonce(session, verified, draft.now)
             session.commit()
     except LaunchError as error:
-        values = error.code
-    return values
+        return error.code
+    return None

@@ -5,13 +5,13 @@ from datetime import timedelta
 from threading import Barrier
 
 import jwt
-from lti_testing import NOW
 from sqlalchemy import select
 
 from lti_tool.db import Database
 from lti_tool.lti.keys import SigningKey, public_jwks, rotate, signing_key
 from lti_tool.models import ToolKey
 from lti_tool.vault import Vault
+from tests.unit.lti.lti_testing import NOW
 
 VAULT = Vault(["v" * 40])
 

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from lti_testing import NOW, LocalServer, World, json_answer, private_key, public_jwk
 from werkzeug.wrappers import Request, Response
 
 from lti_tool.lti.errors import LaunchError
 from lti_tool.models import Platform
+from tests.unit.lti.lti_testing import NOW, LocalServer, World, json_answer, private_key, public_jwk
 
 
 def key_numbers(world: World, kid: str = "key-1", now: datetime = NOW) -> object:

@@ -3,10 +3,10 @@
 from urllib.parse import urlsplit
 
 import pytest
-from lti_testing import CLIENT_ID, ISSUER, LAUNCH_URL, NOW, World, query_of
 
 from lti_tool.lti.errors import LaunchError
 from lti_tool.models import Platform
+from tests.unit.lti.lti_testing import CLIENT_ID, ISSUER, LAUNCH_URL, NOW, World, query_of
 
 
 def add_platform(world: World, client_id: str, *, enabled: bool = True) -> None:

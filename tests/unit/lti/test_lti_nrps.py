@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lti_testing import NOW, World, json_answer
 
 from lti_tool.domain.launch import Role
 from lti_tool.http import new_session
@@ -14,6 +13,7 @@ from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.nrps import Member, Roster, read_roster
 from lti_tool.lti.services import ServiceClient
 from lti_tool.vault import Vault
+from tests.unit.lti.lti_testing import NOW, World, json_answer
 
 SCOPE = "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"
 MEMBERSHIP = "http://purl.imsglobal.org/vocab/lis/v2/membership"

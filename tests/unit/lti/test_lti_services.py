@@ -1,12 +1,12 @@
 """Access tokens and paged answers of a platform's services."""
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import jwt
 import pytest
-from lti_testing import CLIENT_ID, NOW, LocalServer, World, json_answer, query_of
 from sqlalchemy import select
 from werkzeug.wrappers import Request, Response
 
@@ -17,6 +17,7 @@ from lti_tool.lti.links import next_page
 from lti_tool.lti.services import ServiceClient
 from lti_tool.models import PlatformToken
 from lti_tool.vault import Vault
+from tests.unit.lti.lti_testing import CLIENT_ID, NOW, Answer, LocalServer, World, json_answer
 
 SCOPES = ["https://scopes.example/results", "https://scopes.example/items"]
 GRANT = {"access_token": "token-1", "token_type": "Bearer", "expires_in": 3600, "scope": " ".join(SCOPES)}
@@ -71,9 +72,8 @@ def test_a_platform_may_have_an_audience_of_its_own(client: ServiceClient, world
 
 
 def test_a_token_is_kept_until_a_minute_before_its_end(client: ServiceClient, world: World) -> None:
-    for seconds in (0, 3539):
-        client.token(world.platform_id, reversed_scopes := SCOPES[::-1], NOW + timedelta(seconds=seconds))
-        assert reversed_scopes != sorted(SCOPES) or sorted(SCOPES) != SCOPES
+    client.token(world.platform_id, SCOPES, NOW)
+    client.token(world.platform_id, SCOPES[::-1], NOW + timedelta(seconds=3539))
     assert world.server.count("/token") == 1
     world.server.answers["/token"] = json_answer({**GRANT, "access_token": "token-2"})
     assert client.token(world.platform_id, SCOPES, NOW + timedelta(seconds=3540)) == "token-2"
@@ -142,11 +142,11 @@ def test_one_page_is_read_with_the_token_and_the_accept_header(client: ServiceCl
     assert request.query_string == b"type_id=1"
 
 
-def paged(last: int, link: str) -> Any:
+def paged(last: int, link: str) -> Answer:
     def answer(request: Request) -> Response:
         number = int(request.args.get("Cursor", "0"))
-        headers = {"Link": link.format(url=request.base_url, next=number + 1)} if number < last else {}
-        return json_answer({"page": number}, **headers)(request)
+        header = link.format(url=request.base_url, next=number + 1) if number < last else ""
+        return json_answer({"page": number}, Link=header)(request)
 
     return answer
 
@@ -200,7 +200,7 @@ def test_pages_without_end_are_an_error(
 def test_the_token_is_not_carried_to_another_server(client: ServiceClient, world: World) -> None:
     other = LocalServer()
     world.server.answers["/items"] = json_answer([], Link=f'<{other.url}/items>; rel="next"')
-    world.server.answers["/moved"] = lambda request: Response("", 302, {"Location": f"{other.url}/items"})
+    world.server.answers["/moved"] = lambda _: Response("", 302, {"Location": f"{other.url}/items"})
     assert "another server" in error_of(client, world).advice
     assert error_of(client, world, "/moved").status == 302
     other.stop()
@@ -209,7 +209,7 @@ def test_the_token_is_not_carried_to_another_server(client: ServiceClient, world
 
 def test_a_refused_token_is_renewed_once(client: ServiceClient, world: World) -> None:
     tokens = iter(["old", "new"])
-    world.server.answers["/token"] = lambda request: json_answer({"access_token": next(tokens)})(request)
+    world.server.answers["/token"] = lambda _: Response(json.dumps({"access_token": next(tokens)}))
     world.server.answers["/items"] = lambda request: json_answer(
         [], 200 if request.headers["Authorization"] == "Bearer new" else 401
     )(request)
@@ -246,7 +246,7 @@ def test_a_failed_call_says_whether_to_try_again(
 
 
 def test_an_answer_that_is_no_json_is_worth_another_try(client: ServiceClient, world: World) -> None:
-    world.server.answers["/items"] = lambda request: Response("<h1>Maintenance</h1>")
+    world.server.answers["/items"] = lambda _: Response("<h1>Maintenance</h1>")
     assert error_of(client, world).retryable
 
 
@@ -269,4 +269,3 @@ def test_a_disabled_or_removed_platform_is_not_called(client: ServiceClient, wor
             client.token(platform_id, SCOPES, NOW)
         assert not failure.value.retryable
     assert world.server.seen == []
-    assert query_of("http://x/?a=1") == {"a": "1"}

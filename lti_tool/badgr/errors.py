@@ -1,0 +1,192 @@
+"""What can go wrong with a Badgr server: one tree, and the one place that maps answers to it.
+
+Decided by status *and* body, never by content type: Badgr sends JSON errors as text/html (BADGR.md §1.3).
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+
+DUPLICATE = "previous award of this badge already exists"
+
+
+class BadgrError(Exception):
+    """A call to Badgr failed. `in_doubt`: it may have been carried out all the same. `retry_after` in seconds."""
+
+    retryable = False
+
+    def __init__(
+        self,
+        advice: str,
+        *,
+        status: int | None = None,
+        in_doubt: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(advice)
+        self.advice = advice
+        self.status = status
+        self.in_doubt = in_doubt
+        self.retry_after = retry_after
+
+
+class UnreachableError(BadgrError):
+    """No answer came: name not found, connection refused or reset, timeout."""
+
+    retryable = True
+
+
+class ServerFaultError(BadgrError):
+    """Badgr has a fault of its own, or is under maintenance."""
+
+    retryable = True
+
+
+class NonsenseAnswerError(BadgrError):
+    """The answer says success but is not what the API promises."""
+
+    retryable = True
+
+
+class ThrottledError(BadgrError):
+    """Badgr asks us to wait."""
+
+    retryable = True
+
+
+class UnauthorizedError(BadgrError):
+    """The access token is not accepted (any more)."""
+
+
+class NotFoundError(BadgrError):
+    """Not there, or not for this account: Badgr answers both alike."""
+
+
+class InvalidRequestError(BadgrError):
+    """Badgr refuses what was sent; `faults` are its own words, field by field."""
+
+    def __init__(self, advice: str, faults: tuple[str, ...] = (), **kwargs: Any) -> None:
+        super().__init__(advice, **kwargs)
+        self.faults = faults
+
+
+class DuplicateAwardError(InvalidRequestError):
+    """The recipient has this badge already."""
+
+
+class GrantRejectedError(BadgrError):
+    """The authorization is over: the user has to connect again."""
+
+
+class ClientRejectedError(BadgrError):
+    """The tool's own key or secret is not accepted: an administrator has to correct it."""
+
+
+class InvalidScopeError(BadgrError):
+    """The tool's key may not ask for these rights: an administrator has to correct it."""
+
+
+def from_exception(error: requests.RequestException, *, wrote: bool) -> BadgrError:
+    """The error for a call without an answer; `wrote` says that the call would have changed something."""
+    # A connection that was never made has changed nothing.
+    never_sent = isinstance(error, requests.ConnectTimeout) or "NewConnectionError" in str(error)
+    advice = "Badgr did not answer in time or closed the connection. It is tried again by itself."
+    return UnreachableError(advice, in_doubt=wrote and not never_sent)
+
+
+def from_response(response: requests.Response, *, wrote: bool) -> BadgrError:
+    """The error for an answer of the API that is no success (BADGR.md §2)."""
+    status = response.status_code
+    body = body_of(response)
+    if status == 429:
+        return throttled(response)
+    if status == 401:
+        return UnauthorizedError("Badgr does not accept the access token.", status=status)
+    if status == 404:
+        advice = "Badgr says it is not there, or the connected account may not use it."
+        return NotFoundError(f"{advice} Check the role of that account in the issuer.", status=status)
+    if 400 <= status < 500:
+        return _invalid(status, body)
+    # Redirects are its maintenance page; 5xx may come after the work was done.
+    advice = f"Badgr has a problem of its own (HTTP {status}). It is tried again by itself."
+    return ServerFaultError(advice, status=status, in_doubt=wrote and status >= 500, retry_after=_header(response))
+
+
+def from_token_response(response: requests.Response) -> BadgrError:
+    """The error for an answer of the token address that is no success (BADGR.md §1.3, §1.6)."""
+    status = response.status_code
+    body = body_of(response)
+    error = str(body.get("error", "")).replace(" ", "_") if isinstance(body, dict) else ""
+    if status == 429:
+        return throttled(response)
+    if status >= 500 or 300 <= status < 400:
+        advice = f"Badgr's sign-in has a problem of its own (HTTP {status}). It is tried again by itself."
+        return ServerFaultError(advice, status=status, in_doubt=status >= 500, retry_after=_header(response))
+    if error == "invalid_grant":
+        advice = "Badgr no longer accepts this authorization. Connect to Badgr again."
+        return GrantRejectedError(advice, status=status)
+    if error.startswith("invalid_client") or status == 401:
+        advice = "Badgr does not accept this tool's key or secret. The administrator of the Badges tool must correct it."
+        return ClientRejectedError(advice, status=status)
+    if "scope" in error:
+        advice = "Badgr does not let this tool ask for the rights it needs. Its administrator must correct the key."
+        return InvalidScopeError(advice, status=status)
+    return InvalidRequestError(
+        f"Badgr refused the sign-in ({error or f'HTTP {status}'}). The administrator of the Badges tool must check the "
+        "registration of the tool at Badgr, above all its redirect URI.",
+        status=status,
+    )
+
+
+def throttled(response: requests.Response) -> ThrottledError:
+    """Too many calls; the wait stands in the header or in the body."""
+    body = body_of(response)
+    told = body.get("expires") if isinstance(body, dict) else None
+    wait = _header(response)
+    if wait is None and isinstance(told, int | float):
+        wait = float(told)
+    return ThrottledError("Badgr asked us to wait. It is tried again by itself.", status=429, retry_after=wait)
+
+
+def body_of(response: requests.Response) -> Any:
+    """The JSON of an answer whatever its content type says; None when there is none."""
+    try:
+        return json.loads(response.content)
+    except ValueError:
+        return None
+
+
+def _invalid(status: int, body: Any) -> InvalidRequestError:
+    faults = tuple(_faults(body)) if isinstance(body, dict) else ()
+    if any(DUPLICATE in fault for fault in faults):
+        advice = "Badgr says that this person has the badge already, but does not show it."
+        return DuplicateAwardError(advice, faults, status=status)
+    said = "; ".join(faults)[:500] or f"HTTP {status}"
+    return InvalidRequestError(f"Badgr refused it: {said}", faults, status=status)
+
+
+def _faults(body: dict[str, Any]) -> Iterator[str]:
+    yield from _flat(body.get("validationErrors"), "")
+    yield from _flat(body.get("fieldErrors"), "")
+    if isinstance(status := body.get("status"), dict) and status.get("description") not in (None, "bad request"):
+        yield str(status["description"])
+
+
+def _flat(value: Any, name: str) -> Iterator[str]:
+    """Dicts in dicts, lists, bare strings: Badgr has them all (BADGR.md §2)."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(inner, name if key == "non_field_errors" else str(key))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _flat(inner, name)
+    elif value:
+        yield f"{name}: {value}" if name else str(value)
+
+
+def _header(response: requests.Response) -> float | None:
+    """`Retry-After` in seconds; a date there is left alone, our own backoff does then."""
+    value = response.headers.get("Retry-After", "")
+    return float(value) if value.isascii() and value.isdigit() else None

@@ -1,0 +1,85 @@
+"""What every test may ask for: a migrated database of its own, on SQLite or on a real PostgreSQL."""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from lti_tool.db import Database
+from lti_tool.migrate import migrate
+from tests.postgresql import private_postgresql
+
+TEMPLATE = "migrated"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--database", choices=("sqlite", "postgresql"), default="sqlite")
+
+
+@pytest.fixture(scope="session")
+def new_database_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], str]]:
+    """Makes addresses of fresh, migrated databases: copies of one that was migrated once."""
+    if request.config.getoption("--database") == "sqlite":
+        yield _sqlite_copies(tmp_path_factory.mktemp("databases"))
+    elif server := os.environ.get("LTI_BADGES_TEST_DATABASE_URL"):
+        yield _postgresql_copies(server)
+    else:
+        with private_postgresql() as server:
+            yield _postgresql_copies(server)
+
+
+@pytest.fixture
+def database_url(new_database_url: Callable[[], str]) -> str:
+    """The address of a fresh, migrated database."""
+    return new_database_url()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A fresh, migrated database."""
+    database = Database(database_url)
+    yield database
+    database.dispose()
+
+
+def _sqlite_copies(folder: Path) -> Callable[[], str]:
+    template = folder / "template.db"
+    migrated = Database(f"sqlite:///{template}")
+    migrate(migrated)
+    migrated.dispose()
+    with sqlite3.connect(template) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+
+    def copy() -> str:
+        path = folder / f"{uuid4().hex}.db"
+        shutil.copyfile(template, path)
+        return f"sqlite:///{path}"
+
+    return copy
+
+
+def _postgresql_copies(server: str) -> Callable[[], str]:
+    prefix = f"lti_badges_{uuid4().hex[:8]}"
+    maintenance = create_engine(
+        make_url(server).set(drivername="postgresql+psycopg", database="postgres"), isolation_level="AUTOCOMMIT"
+    )
+
+    def create(name: str, template: str) -> str:
+        with maintenance.connect() as connection:
+            connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+        maintenance.dispose()
+        return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+    template = f"{prefix}_{TEMPLATE}"
+    migrated = Database(create(template, "template0"))
+    migrate(migrated)
+    migrated.dispose()
+    return lambda: create(f"{prefix}_{uuid4().hex[:12]}", template)

@@ -1,0 +1,63 @@
+"""Settings: strict, and all faults at once."""
+
+from pathlib import Path
+
+import pytest
+
+from lti_tool.settings import SettingsError, load_settings
+
+KEY = "k" * 32
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in [name for name in os.environ if name.startswith("LTI_BADGES_")]:
+        monkeypatch.delenv(name)
+
+
+def test_the_defaults_need_only_a_secret_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LTI_BADGES_SECRET_KEYS", f"{KEY},{'o' * 40}")
+    settings = load_settings()
+    assert [key.get_secret_value() for key in settings.secret_keys] == [KEY, "o" * 40]
+    assert settings.embedded_worker
+
+
+def test_every_fault_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LTI_BADGES_BASE_URL", "badges.example.org")
+    monkeypatch.setenv("LTI_BADGES_SECRET_KEYS", "short")
+    monkeypatch.setenv("LTI_BADGES_WORKER_THREADS", "many")
+    monkeypatch.setenv("LTI_BADGES_BSAE_URL", "typo")
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    text = str(raised.value)
+    for name in ("BASE_URL", "SECRET_KEYS", "WORKER_THREADS", "BSAE_URL"):
+        assert f"LTI_BADGES_{name}" in text
+    assert "short" not in text.replace("at least", "")
+
+
+def test_a_secret_may_be_given_as_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(f"{KEY}\n")
+    monkeypatch.setenv("LTI_BADGES_SECRET_KEYS_FILE", str(tmp_path / "keys"))
+    assert load_settings().secret_keys[0].get_secret_value() == KEY
+
+
+def test_the_environment_is_stronger_than_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f'secret_keys = ["{KEY}"]\nworker_threads = 3\nbase_url = "https://file.example"\n')
+    monkeypatch.setenv("LTI_BADGES_CONFIG", str(config))
+    monkeypatch.setenv("LTI_BADGES_BASE_URL", "https://environment.example/")
+    settings = load_settings()
+    assert settings.base_url == "https://environment.example"
+    assert settings.worker_threads == 3
+
+
+def test_a_config_file_that_is_not_there_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LTI_BADGES_CONFIG", "/nowhere/config.toml")
+    with pytest.raises(SettingsError, match="no such file"):
+        load_settings(secret_keys=KEY)
+
+
+def test_secrets_do_not_show() -> None:
+    assert KEY not in repr(load_settings(secret_keys=KEY))
