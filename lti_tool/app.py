@@ -13,7 +13,19 @@ from lti_tool.settings import Settings
 from lti_tool.tasks import Queue
 from lti_tool.toolbox import Toolbox
 from lti_tool.vault import Vault
-from lti_tool.web import access, badgr, course, errors, filters, health, learner, lti, rules, security, webhooks
+from lti_tool.web import (
+    access,
+    badgr,
+    course,
+    errors,
+    filters,
+    health,
+    learner,
+    lti,
+    rules,
+    security,
+    webhooks,
+)
 from lti_tool.web.parts import WebParts
 
 

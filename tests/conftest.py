@@ -69,7 +69,8 @@ def _sqlite_copies(folder: Path) -> Callable[[], str]:
 def _postgresql_copies(server: str) -> Callable[[], str]:
     prefix = f"lti_badges_{uuid4().hex[:8]}"
     maintenance = create_engine(
-        make_url(server).set(drivername="postgresql+psycopg", database="postgres"), isolation_level="AUTOCOMMIT"
+        make_url(server).set(drivername="postgresql+psycopg", database="postgres"),
+        isolation_level="AUTOCOMMIT",
     )
 
     def create(name: str, template: str) -> str:

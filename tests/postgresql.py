@@ -25,7 +25,18 @@ def private_postgresql() -> Iterator[str]:
     binaries = _readable_binaries(home)
     port = _free_port()
     try:
-        _run(user, binaries / "initdb", "-D", home / "data", "-U", "test", "--auth=trust", "--no-sync", "-E", "UTF8")
+        _run(
+            user,
+            binaries / "initdb",
+            "-D",
+            home / "data",
+            "-U",
+            "test",
+            "--auth=trust",
+            "--no-sync",
+            "-E",
+            "UTF8",
+        )
         options = f"-p {port} -k {home} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
         log = home / "log"
         _run(user, binaries / "pg_ctl", "-D", home / "data", "-o", options, "-l", log, "-w", "start")

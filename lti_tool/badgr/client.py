@@ -53,7 +53,7 @@ class BadgrClient:
         path = f"/v2/badgeclasses/{quote(badge_class_id, safe='')}/assertions?recipient={quote(address, safe='')}"
         found = self._list(path, Assertion.parse)
         # A server that does not know the filter gives everybody's.
-        return [a for a in found if not a.revoked and a.recipient.lower() == address]
+        return [a for a in found if not a.revoked and a.belongs_to(address)]
 
     def award(self, badge_class_id: str, award: NewAward) -> Assertion:
         """Award a badge once (`POST /v2/badgeclasses/{id}/assertions`); DuplicateAwardError if it is there already."""
@@ -61,7 +61,11 @@ class BadgrClient:
         return self._one("POST", path, Assertion.parse, _award_body(award, datetime.now(UTC)))
 
     def _one(
-        self, method: str, path: str, parse: Callable[[dict[str, Any]], Parsed], json: dict[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        parse: Callable[[dict[str, Any]], Parsed],
+        json: dict[str, Any] | None = None,
     ) -> Parsed:
         wrote = method != "GET"
         result = self._call(method, self._api_url + path, wrote=wrote, json=json)[0]

@@ -128,7 +128,9 @@ def from_token_response(response: requests.Response) -> BadgrError:
         advice = "Badgr no longer accepts this authorization. Connect to Badgr again."
         return GrantRejectedError(advice, status=status)
     if error.startswith("invalid_client") or status == 401:
-        advice = "Badgr does not accept this tool's key or secret. The administrator of the Badges tool must correct it."
+        advice = (
+            "Badgr does not accept this tool's key or secret. The administrator of the Badges tool must correct it."
+        )
         return ClientRejectedError(advice, status=status)
     if "scope" in error:
         advice = "Badgr does not let this tool ask for the rights it needs. Its administrator must correct the key."
@@ -170,7 +172,10 @@ def _invalid(status: int, body: Any) -> InvalidRequestError:
 def _faults(body: dict[str, Any]) -> Iterator[str]:
     yield from _flat(body.get("validationErrors"), "")
     yield from _flat(body.get("fieldErrors"), "")
-    if isinstance(status := body.get("status"), dict) and status.get("description") not in (None, "bad request"):
+    if isinstance(status := body.get("status"), dict) and status.get("description") not in (
+        None,
+        "bad request",
+    ):
         yield str(status["description"])
 
 

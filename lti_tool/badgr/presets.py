@@ -20,7 +20,9 @@ PRESETS: Mapping[str, Preset] = {
     "au": Preset("Parchment Digital Badges (AU)", "https://badges.parchment.au", "https://api.badges.parchment.au"),
     "sg": Preset("Parchment Digital Badges (SG)", None, "https://api.badges.parchment.sg"),
     "test": Preset(
-        "Parchment Digital Badges (test)", "https://test.badges.parchment.com", "https://api.test.badges.parchment.com"
+        "Parchment Digital Badges (test)",
+        "https://test.badges.parchment.com",
+        "https://api.test.badges.parchment.com",
     ),
     "demo": Preset("Parchment Digital Badges (demo)", None, "https://api.demo.badges.parchment.com"),
     "us-badgr": Preset("Badgr (US)", "https://badgr.com", "https://api.badgr.io"),

@@ -1,5 +1,6 @@
 """What Badgr knows, as frozen values; parsing ignores unknown members and requires only what is needed."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -127,15 +128,23 @@ class BadgeClass:
 
 @dataclass(frozen=True)
 class Assertion:
-    """A badge that somebody holds; `recipient` is the plain address where the server tells it."""
+    """A badge that somebody holds; `recipient` is the plain address, or its salted hash where that is all we get."""
 
     entity_id: str
     open_badge_id: str
     badge_class_id: str
     recipient: str
+    salt: str
     image: str | None
     issued_on: datetime | None
     revoked: bool
+
+    def belongs_to(self, address: str) -> bool:
+        """Whether an e-mail address is the recipient's (hashes: Open Badges 2.0, IdentityObject)."""
+        kind, _, hashed = self.recipient.partition("$")
+        if kind == "sha256" and hashed:
+            return hashlib.sha256((address + self.salt).encode()).hexdigest() == hashed
+        return self.recipient.casefold() == address.casefold()
 
     @classmethod
     def parse(cls, told: Mapping[str, Any]) -> "Assertion":
@@ -146,6 +155,7 @@ class Assertion:
             open_badge_id=str(told.get("openBadgeId") or ""),
             badge_class_id=str(told.get("badgeclass") or ""),
             recipient=str(recipient.get("plaintextIdentity") or recipient.get("identity") or ""),
+            salt=str(recipient.get("salt") or ""),
             image=told.get("image"),
             issued_on=_moment(told.get("issuedOn")),
             revoked=bool(told.get("revoked")),

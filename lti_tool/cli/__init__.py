@@ -4,7 +4,12 @@ import sys
 
 import click
 
-from lti_tool.cli import awards, badgr_servers, demo, platforms, running, sources
+from lti_tool.cli.awards import award
+from lti_tool.cli.badgr_servers import badgr_server
+from lti_tool.cli.demo import demo
+from lti_tool.cli.platforms import platform
+from lti_tool.cli.running import migrate, serve, worker
+from lti_tool.cli.sources import source
 from lti_tool.errors import LtiBadgesError
 from lti_tool.settings import SettingsError
 
@@ -18,16 +23,7 @@ def commands() -> None:
     """
 
 
-for command in (
-    demo.demo,
-    running.serve,
-    running.worker,
-    running.migrate,
-    platforms.platform,
-    badgr_servers.badgr_server,
-    sources.source,
-    awards.award,
-):
+for command in (demo, serve, worker, migrate, platform, badgr_server, source, award):
     commands.add_command(command)
 
 

@@ -58,8 +58,7 @@ class Score:
     def is_completed(self) -> bool:
         """Whether the person has completed the activity; a failed grading is no completion."""
         return (
-            self.activity_progress is ActivityProgress.COMPLETED
-            and self.grading_progress is not GradingProgress.FAILED
+            self.activity_progress is ActivityProgress.COMPLETED and self.grading_progress is not GradingProgress.FAILED
         )
 
 

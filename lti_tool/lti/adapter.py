@@ -1,5 +1,5 @@
 """pylti1p3's abstract parts over plain values: no web framework, no state of its own."""
-# ruff: noqa: ARG002 - the library dictates which arguments these methods take
+
 
 from collections.abc import Mapping
 
@@ -78,9 +78,7 @@ class OnePlatform(ToolConfAbstract[PlainRequest]):
     def check_iss_has_many_clients(self, iss: str) -> bool:
         return True
 
-    def find_registration_by_params(
-        self, iss: str, client_id: str, *args: object, **kwargs: object
-    ) -> Registration:
+    def find_registration_by_params(self, iss: str, client_id: str, *args: object, **kwargs: object) -> Registration:
         if self._platform is None:
             raise LookupError("no platform was given")
         return registration_of(self._platform)

@@ -46,9 +46,7 @@ def group_of(claims: Claims, name: str) -> Claims:
 def texts_of(claims: Claims, name: str) -> tuple[str, ...]:
     """A claim that is a list of texts; whatever else is in it is left out."""
     value = claims.get(name)
-    return (
-        tuple(v for v in value if isinstance(v, str) and _is_storable(v)) if isinstance(value, list) else ()
-    )
+    return tuple(v for v in value if isinstance(v, str) and _is_storable(v)) if isinstance(value, list) else ()
 
 
 def email_of(claims: Claims) -> str | None:

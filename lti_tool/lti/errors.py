@@ -38,8 +38,7 @@ _REFUSALS = {
     "unknown_platform": _setup(
         403,
         "This LMS is not registered",
-        "No registration fits the issuer and client id that the LMS sent: "
-        "it must be registered with this tool first.",
+        "No registration fits the issuer and client id that the LMS sent: it must be registered with this tool first.",
     ),
     "platform_ambiguous": _setup(
         400,
@@ -52,15 +51,9 @@ _REFUSALS = {
         "The registration of this LMS was switched off here. Please ask the administrator of this tool.",
     ),
     # The state and the browser
-    "state_missing": _Refusal(
-        400, "This launch is incomplete", f"The answer of the LMS has no state. {AGAIN}"
-    ),
-    "state_invalid": _Refusal(
-        401, "This launch was not started here", f"Its state was not made by us. {AGAIN}"
-    ),
-    "state_expired": _Refusal(
-        401, "This launch took too long", f"A launch must end within ten minutes. {AGAIN}"
-    ),
+    "state_missing": _Refusal(400, "This launch is incomplete", f"The answer of the LMS has no state. {AGAIN}"),
+    "state_invalid": _Refusal(401, "This launch was not started here", f"Its state was not made by us. {AGAIN}"),
+    "state_expired": _Refusal(401, "This launch took too long", f"A launch must end within ten minutes. {AGAIN}"),
     "state_foreign": _Refusal(
         401,
         "This launch was started in another browser",
@@ -102,9 +95,7 @@ _REFUSALS = {
         f"{AGAIN} If it happens every time, the clock of the LMS or of this server is wrong: {TELL}",
     ),
     "issued_at_missing": _fault(401, "it has no usable time of issue (iat)"),
-    "token_from_future": _setup(
-        401, "The clock of the LMS is wrong", "The launch is dated in the future (iat, nbf)."
-    ),
+    "token_from_future": _setup(401, "The clock of the LMS is wrong", "The launch is dated in the future (iat, nbf)."),
     "token_too_old": _Refusal(401, "This launch is too old", f"It was issued more than an hour ago. {AGAIN}"),
     "nonce_missing": _fault(401, "it has no nonce"),
     "nonce_wrong": _fault(401, "its nonce is not the one of this login"),

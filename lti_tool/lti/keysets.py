@@ -71,9 +71,7 @@ class KeySets:
             )
         return known
 
-    def _fetched(
-        self, platform: Platform, kid: str, stale: RSAPublicKey | None, now: datetime
-    ) -> RSAPublicKey | None:
+    def _fetched(self, platform: Platform, kid: str, stale: RSAPublicKey | None, now: datetime) -> RSAPublicKey | None:
         try:
             key_set = self._fetch(platform.jwks_url)
         except (requests.RequestException, ValueError):
@@ -88,9 +86,7 @@ class KeySets:
         return _find(key_set, kid)
 
     def _fetch(self, url: str) -> dict[str, Any]:
-        with self.http.get(
-            url, timeout=TIMEOUT, stream=True, headers={"Accept": "application/json"}
-        ) as response:
+        with self.http.get(url, timeout=TIMEOUT, stream=True, headers={"Accept": "application/json"}) as response:
             response.raise_for_status()
             body = read_json(response, MAXIMUM_BYTES)
             lifetime = _lifetime(response.headers.get("Cache-Control", ""))
@@ -103,9 +99,7 @@ class KeySets:
 
 def _is_fresh(platform: Platform, now: datetime) -> bool:
     lifetime = (platform.jwks or {}).get("max_age", DEFAULT_LIFETIME)
-    return platform.jwks_fetched_at is not None and now < platform.jwks_fetched_at + timedelta(
-        seconds=lifetime
-    )
+    return platform.jwks_fetched_at is not None and now < platform.jwks_fetched_at + timedelta(seconds=lifetime)
 
 
 def _lifetime(cache_control: str) -> int:

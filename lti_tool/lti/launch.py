@@ -45,9 +45,7 @@ def verify(  # noqa: PLR0917 - everything that a launch is checked against, once
     message.validate()
     # After that the state is refused, and with it this nonce.
     expires_at = datetime.fromtimestamp(message.state.issued_at, UTC) + STATE_LIFETIME + LEEWAY
-    return VerifiedLaunch(
-        _launch(message), digest(f"nonce:{message.platform.id}:{message.nonce}"), expires_at
-    )
+    return VerifiedLaunch(_launch(message), digest(f"nonce:{message.platform.id}:{message.nonce}"), expires_at)
 
 
 def consume_nonce(session: Session, verified: VerifiedLaunch, now: datetime) -> None:

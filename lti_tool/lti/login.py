@@ -43,9 +43,7 @@ def start_login(
     nonce, browser_secret = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     state = LoginState(platform.id, digest(nonce), digest(browser_secret), target, int(now.timestamp()))
     login = _Login(params, platform, signer.sign(state), nonce)
-    return LoginRedirect(
-        login.get_redirect_object(launch_url).get_redirect_url(), state.cookie_name, browser_secret
-    )
+    return LoginRedirect(login.get_redirect_object(launch_url).get_redirect_url(), state.cookie_name, browser_secret)
 
 
 class _Login(OIDCLogin[PlainRequest, OnePlatform, NoSession, NoCookies, str]):

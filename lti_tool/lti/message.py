@@ -21,8 +21,7 @@ from lti_tool.models import Deployment, Platform
 
 # The library's decoder would read the clock by itself; `checks` looks at them with the time passed in.
 SIGNATURE_ONLY = {
-    f"verify_{claim}": claim == "signature"
-    for claim in ("signature", "exp", "iat", "nbf", "aud", "iss", "sub", "jti")
+    f"verify_{claim}": claim == "signature" for claim in ("signature", "exp", "iat", "nbf", "aud", "iss", "sub", "jti")
 }
 
 

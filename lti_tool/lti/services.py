@@ -57,17 +57,13 @@ class ServiceClient:
         with self._database.read() as session:
             platform = session.get(Platform, platform_id)
         if platform is None or not platform.enabled:
-            raise LtiServiceError(
-                "The LMS is not registered any more, or switched off here.", retryable=False
-            )
+            raise LtiServiceError("The LMS is not registered any more, or switched off here.", retryable=False)
         return platform
 
     def _kept_token(self, platform_id: int, scopes: list[str], now: datetime) -> str | None:
         with self._database.read() as session:
             kept = (
-                session.query(PlatformToken)
-                .filter_by(platform_id=platform_id, scopes=" ".join(scopes))
-                .one_or_none()
+                session.query(PlatformToken).filter_by(platform_id=platform_id, scopes=" ".join(scopes)).one_or_none()
             )
         if kept is None or now >= kept.expires_at - MARGIN:
             return None
@@ -125,9 +121,7 @@ def _read_page(
 ) -> tuple[list[Any] | dict[str, Any], str | None]:
     status = response.status_code
     if status != requests.codes.ok:
-        raise _error(
-            platform, url, f"it answers with status {status}", retryable=status in RETRYABLE, status=status
-        )
+        raise _error(platform, url, f"it answers with status {status}", retryable=status in RETRYABLE, status=status)
     try:
         body = read_json(response, MAXIMUM_BYTES)
     except ValueError:
@@ -137,9 +131,7 @@ def _read_page(
     return body, next_page(response.headers.get("Link", ""), url)
 
 
-def _error(
-    platform: Platform, url: str, what: str, *, retryable: bool, status: int | None = None
-) -> LtiServiceError:
+def _error(platform: Platform, url: str, what: str, *, retryable: bool, status: int | None = None) -> LtiServiceError:
     if retryable:
         action = "It is tried again; if it goes on, ask the administrator of the LMS."
     elif status in (401, 403):

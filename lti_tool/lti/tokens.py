@@ -71,9 +71,7 @@ def _assertion(http: requests.Session, platform: Platform, key: SigningKey, now:
         "exp": int((now + ASSERTION_LIFETIME).timestamp()),
         "jti": str(uuid.uuid4()),
     }
-    return ServiceConnector(registration_of(platform), http).encode_jwt(
-        claims, key.private_pem, {"kid": key.kid}
-    )
+    return ServiceConnector(registration_of(platform), http).encode_jwt(claims, key.private_pem, {"kid": key.kid})
 
 
 def _body(response: requests.Response) -> dict[str, Any]:
@@ -110,9 +108,7 @@ def _refused(platform: Platform, status: int, body: dict[str, Any]) -> LtiServic
     advice = {
         "invalid_client": "Check the client id, and that the LMS reads this tool's key set (/lti/jwks.json).",
         "invalid_scope": "Ask the administrator of the LMS to switch on its services for the tool.",
-    }.get(
-        word, "Check the registration of the tool in the LMS: client id, key set address and token address."
-    )
+    }.get(word, "Check the registration of the tool in the LMS: client id, key set address and token address.")
     if status in RETRYABLE:
         advice = "It is tried again later."
     return LtiServiceError(

@@ -11,7 +11,7 @@ from lti_tool.db import insert_if_absent, wake
 from lti_tool.domain.criteria import Decision, decide, describe
 from lti_tool.domain.events import Score
 from lti_tool.domain.launch import Role
-from lti_tool.errors import ConflictError
+from lti_tool.errors import ConflictError, NotFoundError
 from lti_tool.models import (
     Activity,
     Award,
@@ -25,6 +25,7 @@ from lti_tool.models import (
     Rule,
     RuleStatus,
 )
+from lti_tool.toolbox import Toolbox
 
 HOLD_ADVICE = {
     HoldReason.NO_EMAIL: (
@@ -47,9 +48,7 @@ HOLD_ADVICE = {
 ROSTER_PAUSE = timedelta(minutes=10)
 
 
-def award_earned(
-    session: Session, course: Course, enrolment: Enrolment, event_id: int | None, now: datetime
-) -> None:
+def award_earned(session: Session, course: Course, enrolment: Enrolment, event_id: int | None, now: datetime) -> None:
     """Open an award for every active rule of the course that this person meets and has no award of yet."""
     rules = session.scalars(
         select(Rule).where(Rule.course_id == course.id, Rule.status == RuleStatus.ACTIVE).order_by(Rule.id)
@@ -152,24 +151,31 @@ def release(session: Session, now: datetime, *, course_id: int | None = None, pe
         settle(session, award, enrolment, now)
 
 
-def retry(session: Session, award: Award, now: datetime) -> None:
-    """Send a failed or waiting award again at once; raises ConflictError when it is not one."""
-    if award.status not in (AwardStatus.FAILED, AwardStatus.PENDING):
-        raise ConflictError("This award is not waiting to be sent again. Reload the page to see where it stands.")
-    add_step(session, award, "released", "A teacher asked to send it again.", now)
-    make_due(session, award, now)
+def retry(tools: Toolbox, course_id: int, award_id: int, now: datetime) -> None:
+    """Send a failed or waiting award of this course again at once; raises NotFoundError or ConflictError."""
+    with tools.database.write() as session:
+        award = find(session, course_id, award_id)
+        if award.status not in (AwardStatus.FAILED, AwardStatus.PENDING):
+            raise ConflictError("This award is not waiting to be sent again. Reload its page to see where it stands.")
+        add_step(session, award, "released", "A teacher asked to send it again.", now)
+        make_due(session, award, now)
+        session.commit()
 
 
-def add_step(
-    session: Session, award: Award, kind: str, text: str, now: datetime, event_id: int | None = None
-) -> None:
+def find(session: Session, course_id: int, award_id: int) -> Award:
+    """An award of this course; raises NotFoundError for one of another course."""
+    award = session.scalar(select(Award).where(Award.id == award_id, Award.course_id == course_id))
+    if award is None:
+        raise NotFoundError("There is no such award in this course.")
+    return award
+
+
+def add_step(session: Session, award: Award, kind: str, text: str, now: datetime, event_id: int | None = None) -> None:
     """Write a line into the award's time line."""
     session.add(AwardStep(award_id=award.id, at=now, kind=kind, text=text[:1000], event_id=event_id))
 
 
-def scores_of(
-    session: Session, course_id: int, person_ids: Sequence[int] | None = None
-) -> dict[int, dict[int, Score]]:
+def scores_of(session: Session, course_id: int, person_ids: Sequence[int] | None = None) -> dict[int, dict[int, Score]]:
     """The results in a course, of everybody or of some, by person and then by activity."""
     found: dict[int, dict[int, Score]] = {}
     query = select(Result).join(Activity).where(Activity.course_id == course_id)

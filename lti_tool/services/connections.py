@@ -74,9 +74,7 @@ def complete(tools: Toolbox, consent: Consent, code: str, redirect_uri: str, now
         return connection
 
 
-def with_client(
-    tools: Toolbox, connection_id: int, now: datetime, work: Callable[[BadgrClient], Answer]
-) -> Answer:
+def with_client(tools: Toolbox, connection_id: int, now: datetime, work: Callable[[BadgrClient], Answer]) -> Answer:
     """Do something at Badgr with this connection; a refused token is refreshed once.
 
     Raises ConnectionDeadError, ConnectionBusyError, or what `work` raises.
@@ -171,7 +169,9 @@ def _respect_backoff(tools: Toolbox, server_id: int, now: datetime) -> None:
     with tools.database.read() as session:
         until = session.get_one(BadgrServer, server_id).token_calls_after
     if until is not None and until > now:
-        raise ThrottledError("Badgr asked us to wait before the next sign-in.", retry_after=(until - now).total_seconds())
+        raise ThrottledError(
+            "Badgr asked us to wait before the next sign-in.", retry_after=(until - now).total_seconds()
+        )
 
 
 def _after_failed_refresh(tools: Toolbox, connection: Connection, error: BadgrError, now: datetime) -> None:
@@ -222,5 +222,6 @@ def _set_tokens(tools: Toolbox, connection: Connection, pair: TokenPair) -> None
     connection.sealed_access_token = tools.vault.seal(pair.access_token)
     connection.sealed_refresh_token = tools.vault.seal(pair.refresh_token) if pair.refresh_token else None
     connection.expires_at = pair.expires_at
-    connection.scopes = sorted(pair.scopes)
+    # A refresh that does not name the scopes keeps them (RFC 6749 §6).
+    connection.scopes = sorted(pair.scopes) or connection.scopes
     connection.refresh_lease_until = None

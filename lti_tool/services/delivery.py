@@ -81,9 +81,7 @@ def _claim(tools: Toolbox, award_id: int, now: datetime) -> Job | None:
         award = session.get(Award, award_id, with_for_update=True)
         if award is None or not _is_due(award, now):
             return None
-        enrolment = session.scalar(
-            select(Enrolment).filter_by(course_id=award.course_id, person_id=award.person_id)
-        )
+        enrolment = session.scalar(select(Enrolment).filter_by(course_id=award.course_id, person_id=award.person_id))
         if enrolment is None or awarding.why_held(award.course, enrolment) is not None:
             if enrolment is not None:
                 awarding.settle(session, award, enrolment, now)

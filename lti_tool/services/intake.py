@@ -13,7 +13,17 @@ from lti_tool.db import get_or_create, insert_if_absent, wake
 from lti_tool.domain.events import ActivityRef, GradeEvent
 from lti_tool.errors import NotFoundError
 from lti_tool.logs import get_logger
-from lti_tool.models import Activity, Course, Deployment, Enrolment, Event, EventStatus, Person, Result, Source
+from lti_tool.models import (
+    Activity,
+    Course,
+    Deployment,
+    Enrolment,
+    Event,
+    EventStatus,
+    Person,
+    Result,
+    Source,
+)
 from lti_tool.services import awarding
 from lti_tool.sources import KINDS
 from lti_tool.toolbox import Toolbox
@@ -33,9 +43,7 @@ class Accepted:
     is_repeat: bool
 
 
-def accept(
-    tools: Toolbox, source_id: str, headers: Mapping[str, str], body: bytes, now: datetime
-) -> Accepted:
+def accept(tools: Toolbox, source_id: str, headers: Mapping[str, str], body: bytes, now: datetime) -> Accepted:
     """Verify a delivery and store it; raises NotFoundError, SignatureError or MalformedError and stores nothing then."""
     with tools.database.read() as session:
         source = session.scalar(select(Source).where(Source.public_id == source_id, Source.enabled))
@@ -140,9 +148,7 @@ def _secrets(tools: Toolbox, source: Source, now: datetime) -> list[str]:
 def _repeat(tools: Toolbox, event: Event) -> Accepted:
     with tools.database.read() as session:
         event_id = session.scalars(
-            select(Event.id).where(
-                Event.source_id == event.source_id, Event.delivery_id == event.delivery_id
-            )
+            select(Event.id).where(Event.source_id == event.source_id, Event.delivery_id == event.delivery_id)
         ).one()
     return Accepted(event_id, is_repeat=True)
 
@@ -180,9 +186,7 @@ def _apply(session: Session, event: Event, grades: list[GradeEvent], now: dateti
 
 def _find_course(session: Session, platform_id: int, deployment_id: str, context_id: str) -> Course | str:
     query = (
-        select(Course)
-        .join(Deployment)
-        .where(Deployment.platform_id == platform_id, Course.context_id == context_id)
+        select(Course).join(Deployment).where(Deployment.platform_id == platform_id, Course.context_id == context_id)
     )
     if deployment_id:
         query = query.where(Deployment.deployment_id == deployment_id)
@@ -195,9 +199,7 @@ def _find_course(session: Session, platform_id: int, deployment_id: str, context
     return courses[0]
 
 
-def _store(
-    session: Session, course: Course, person: Person, grade: GradeEvent, event: Event, now: datetime
-) -> bool:
+def _store(session: Session, course: Course, person: Person, grade: GradeEvent, event: Event, now: datetime) -> bool:
     """Store a result unless a newer one is there; whether it was stored."""
     activity = _activity(session, course, grade.activity, now)
     score = grade.score

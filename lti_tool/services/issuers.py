@@ -28,8 +28,7 @@ def list_issuers(tools: Toolbox, connection_id: int, now: datetime) -> list[Issu
         user_id = session.get_one(Connection, connection_id).badgr_user_id
     found = with_client(tools, connection_id, now, lambda client: client.issuers())
     views = [
-        IssuerView(issuer.entity_id, issuer.name, issuer.image, issuer.url, issuer.role_of(user_id))
-        for issuer in found
+        IssuerView(issuer.entity_id, issuer.name, issuer.image, issuer.url, issuer.role_of(user_id)) for issuer in found
     ]
     return sorted(views, key=lambda view: view.name.casefold())
 

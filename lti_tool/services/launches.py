@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.db import get_or_create
 from lti_tool.domain.launch import Launch, LaunchCourse, LaunchPerson
-from lti_tool.lti.launch import VerifiedLaunch, consume_nonce
 from lti_tool.logs import get_logger
+from lti_tool.lti.launch import VerifiedLaunch, consume_nonce
 from lti_tool.models import Course, Enrolment, Person, Visit
 from lti_tool.services import awarding, intake, roster
 from lti_tool.toolbox import Toolbox
@@ -80,9 +80,7 @@ def _store_person(session: Session, platform_id: int, told: LaunchPerson, now: d
     return person
 
 
-def _store_enrolment(
-    session: Session, course: Course, person: Person, told: LaunchPerson, now: datetime
-) -> None:
+def _store_enrolment(session: Session, course: Course, person: Person, told: LaunchPerson, now: datetime) -> None:
     key = {"course_id": course.id, "person_id": person.id}
     enrolment = get_or_create(session, Enrolment, key, is_test=False, active=True, seen_at=now)
     enrolment.launch_role, enrolment.is_test = told.role, told.is_test
@@ -101,9 +99,7 @@ def _store_visit(
     assert launch.person is not None
     # Somebody else now uses this browser for the same LMS: what the one before could enter is closed.
     others = select(Person.id).where(Person.platform_id == launch.platform_id, Person.id != person.id)
-    session.execute(
-        delete(Visit).where(Visit.session_digest == session_digest, Visit.person_id.in_(others))
-    )
+    session.execute(delete(Visit).where(Visit.session_digest == session_digest, Visit.person_id.in_(others)))
     key = {"session_digest": session_digest, "course_id": course.id}
     told = {
         "person_id": person.id,

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from lti_tool.db import get_or_create
 from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
+from lti_tool.lti import keys
 from lti_tool.models import BadgrServer, Deployment, Event, Platform, Source
 from lti_tool.settings import Settings
 from lti_tool.sources import KINDS
@@ -187,11 +188,7 @@ def rotate_source(tools: Toolbox, public_id: str, overlap_hours: int, now: datet
 def list_sources(tools: Toolbox) -> list[dict[str, Any]]:
     """Every source with its address and when it last spoke."""
     last = select(Event.source_id, func.max(Event.received_at).label("at")).group_by(Event.source_id).subquery()
-    query = (
-        select(Source, last.c.at)
-        .outerjoin(last, last.c.source_id == Source.id)
-        .order_by(Source.id)
-    )
+    query = select(Source, last.c.at).outerjoin(last, last.c.source_id == Source.id).order_by(Source.id)
     with tools.database.read() as session:
         return [
             {
@@ -204,6 +201,17 @@ def list_sources(tools: Toolbox) -> list[dict[str, Any]]:
             }
             for source, last_event in session.execute(query).tuples()
         ]
+
+
+def published_keys(tools: Toolbox, now: datetime) -> dict[str, Any]:
+    """The tool's key set (RFC 7517); the first key pair is made when there is none yet."""
+    with tools.database.read() as session:
+        if (key_set := keys.public_jwks(session))["keys"]:
+            return key_set
+    with tools.database.write() as session:
+        keys.signing_key(session, tools.vault, now)
+        session.commit()
+        return keys.public_jwks(session)
 
 
 def _check_url(settings: Settings, name: str, url: str) -> None:

@@ -6,10 +6,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lti_tool.db import get_or_create, wake
+from lti_tool.logs import get_logger
 from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.nrps import Member, Roster, read_roster
 from lti_tool.lti.services import ServiceClient
-from lti_tool.logs import get_logger
 from lti_tool.models import Course, Enrolment, Person
 from lti_tool.services import awarding
 from lti_tool.toolbox import Toolbox
@@ -63,9 +63,7 @@ def _store(session: Session, course: Course, platform_id: int, roster: Roster, n
     for member in sorted(roster.members, key=lambda member: member.sub):
         _store_member(session, course, platform_id, member, now)
     present = {member.sub for member in roster.members}
-    enrolments = session.scalars(
-        select(Enrolment).where(Enrolment.course_id == course.id, Enrolment.active)
-    ).all()
+    enrolments = session.scalars(select(Enrolment).where(Enrolment.course_id == course.id, Enrolment.active)).all()
     for enrolment in enrolments:
         # The roster was read whole: who is not in it has left the course.
         if enrolment.person.sub not in present:
@@ -75,9 +73,7 @@ def _store(session: Session, course: Course, platform_id: int, roster: Roster, n
 
 
 def _store_member(session: Session, course: Course, platform_id: int, member: Member, now: datetime) -> None:
-    person = get_or_create(
-        session, Person, {"platform_id": platform_id, "sub": member.sub}, name="", created_at=now
-    )
+    person = get_or_create(session, Person, {"platform_id": platform_id, "sub": member.sub}, name="", created_at=now)
     person.name = member.name or person.name
     person.email = member.email or person.email
     enrolment = get_or_create(

@@ -79,9 +79,7 @@ def standings(session: Session, rule: Rule) -> list[Standing]:
     """How every learner of the course stands with this rule, by name."""
     enrolments = session.scalars(awarding.learner_query(rule.course_id)).all()
     scores = awarding.scores_of(session, rule.course_id)
-    has_badge = set(
-        session.scalars(select(Award.person_id).where(Award.badge_class_id == rule.badge_class_id))
-    )
+    has_badge = set(session.scalars(select(Award.person_id).where(Award.badge_class_id == rule.badge_class_id)))
     return [
         Standing(
             enrolment,
@@ -92,9 +90,7 @@ def standings(session: Session, rule: Rule) -> list[Standing]:
     ]
 
 
-def activate(
-    tools: Toolbox, course_id: int, rule_id: int, now: datetime, *, also_earned_before: bool
-) -> None:
+def activate(tools: Toolbox, course_id: int, rule_id: int, now: datetime, *, also_earned_before: bool) -> None:
     """Switch a rule on, for what is already done too or from now on; awards open at once for who has earned it."""
     with tools.database.write() as session:
         # An event that is being stored waits for us, or we for it: no result slips between the two.

@@ -5,7 +5,16 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import AliasPath, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AliasPath,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from lti_tool.domain.events import ActivityProgress, ActivityRef, GradeEvent, GradingProgress, Score
@@ -94,7 +103,7 @@ def verify(headers: Mapping[str, str], body: bytes, keys: Sequence[str]) -> None
         except WebhookVerificationError as error:
             fault = str(error)
         except ValueError:
-            # The library lets the faults of its decoders through: a body that is no text, a signature that is no base64.
+            # The library lets the faults of its decoders through: a body that is no text, no base64.
             fault = "The signature headers or the body cannot be read"
     raise SignatureError(
         f"{fault}. Sign “webhook-id.webhook-timestamp.body” with this source's secret, as Standard Webhooks says, "

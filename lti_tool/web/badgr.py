@@ -23,7 +23,9 @@ from lti_tool.web.parts import public_url, tools, utc_now
 blueprint = Blueprint("badgr", __name__, url_prefix="/badgr")
 
 TICKET_SECONDS = 3600
-TICKET_ENDED = "This link to Badgr has ended. Go back to Badges in your course, reload the page and press Connect again."
+TICKET_ENDED = (
+    "This link to Badgr has ended. Go back to Badges in your course, reload the page and press Connect again."
+)
 
 
 @dataclass(frozen=True)

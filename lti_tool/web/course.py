@@ -4,7 +4,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from lti_tool.services import awarding
-from lti_tool.services.reports.award import award_view, find_award
+from lti_tool.services.reports.award import award_view
 from lti_tool.services.reports.course import course_report
 from lti_tool.services.reports.learners import learner_table
 from lti_tool.web import access
@@ -62,7 +62,7 @@ def award(course_id: int, award_id: int) -> str:
     """One award: why it was earned, where it stands, and its time line."""
     visit = access.enter_as_teacher()
     with tools().database.read() as session:
-        view = award_view(session, find_award(session, course_id, award_id))
+        view = award_view(session, awarding.find(session, course_id, award_id))
     return render_template("course/award.html", course=visit.course, award=view)
 
 
@@ -70,8 +70,6 @@ def award(course_id: int, award_id: int) -> str:
 def retry_award(course_id: int, award_id: int) -> Response:
     """Send an award again at once."""
     access.enter_as_teacher()
-    with tools().database.write() as session:
-        awarding.retry(session, find_award(session, course_id, award_id), utc_now())
-        session.commit()
+    awarding.retry(tools(), course_id, award_id, utc_now())
     flash("The award is being sent again. Reload this page in a moment to see what Badgr answers.", "success")
     return redirect(url_for("course.award", course_id=course_id, award_id=award_id), 303)

@@ -91,7 +91,5 @@ def _unexpected(error: Exception) -> ResponseReturnValue:
 def _answer(title: str, advice: str, status: int) -> ResponseReturnValue:
     if request.path.startswith("/webhooks/") or request.accept_mimetypes.best == "application/json":
         return jsonify(error=title, advice=advice, reference=g.reference), status
-    page = render_template(
-        "errors/error.html", title=title, advice=advice, status=status, reference=g.reference
-    )
+    page = render_template("errors/error.html", title=title, advice=advice, status=status, reference=g.reference)
     return page, status

@@ -8,7 +8,9 @@ from lti_tool.web.parts import tools
 
 blueprint = Blueprint("learner", __name__, url_prefix="/courses/<int:course_id>/mine")
 
-TEST_NOTICE = "You are looking at this course as a test student. Test students see the badges but are never awarded any."
+TEST_NOTICE = (
+    "You are looking at this course as a test student. Test students see the badges but are never awarded any."
+)
 NO_ADDRESS_NOTICE = (
     "Your LMS does not tell us your e-mail address. Badges that you earn are kept for you and go out as soon as it "
     "does. Ask your teacher or the people who run the LMS."

@@ -4,10 +4,9 @@ from flask import Blueprint, Response, jsonify, make_response, redirect, render_
 from werkzeug.wrappers import Response as AnyResponse
 
 from lti_tool.domain.launch import Role
-from lti_tool.lti import keys
 from lti_tool.lti.launch import VerifiedLaunch, verify
 from lti_tool.lti.login import start_login
-from lti_tool.services import launches
+from lti_tool.services import launches, registration
 from lti_tool.web.access import session_digest
 from lti_tool.web.parts import parts, public_url, tools, utc_now
 
@@ -41,15 +40,18 @@ def launch() -> AnyResponse:
     """The platform's answer: check it, note it, and go to the page that fits the role."""
     now = utc_now()
     launch_url = public_url(url_for("lti.launch"))
-    verified = verify(
-        tools().database, request.form, request.cookies, parts().signer, parts().keysets, launch_url, now
-    )
+    verified = verify(tools().database, request.form, request.cookies, parts().signer, parts().keysets, launch_url, now)
     landing = launches.record(tools(), verified, session_digest(create=True), now)
     response = make_response(_landing_page(verified, landing.course_id))
     for name in request.cookies:
         if name.startswith("lti_state_"):
             response.delete_cookie(
-                name, path=url_for("lti.launch"), secure=True, httponly=True, samesite="None", partitioned=True
+                name,
+                path=url_for("lti.launch"),
+                secure=True,
+                httponly=True,
+                samesite="None",
+                partitioned=True,
             )
     return response
 
@@ -57,10 +59,7 @@ def launch() -> AnyResponse:
 @blueprint.get("/jwks.json")
 def jwks() -> Response:
     """The tool's public keys (RFC 7517), for the platforms' token services."""
-    with tools().database.write() as session:
-        keys.signing_key(session, tools().vault, utc_now())
-        session.commit()
-        response = jsonify(keys.public_jwks(session))
+    response = jsonify(registration.published_keys(tools(), utc_now()))
     response.cache_control.max_age = KEY_SET_SECONDS
     response.cache_control.public = True
     return response

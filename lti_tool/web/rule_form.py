@@ -17,9 +17,7 @@ class RuleForm:
     draft: Draft | None
 
 
-def read_rule_form(
-    form: Mapping[str, str], badge_classes: Container[str], activity_ids: Container[int]
-) -> RuleForm:
+def read_rule_form(form: Mapping[str, str], badge_classes: Container[str], activity_ids: Container[int]) -> RuleForm:
     """Check the form against the badge classes and activities that there are."""
     values = {name: form.get(name, "").strip()[:500] for name in DEFAULTS}
     errors = {}

@@ -123,15 +123,11 @@ def _activities(session: Session, course_id: int) -> list[Activity]:
     return list(session.scalars(query))
 
 
-def _rule_form(
-    visit: Visit, badge_classes: list[BadgeClass], values: dict[str, str], errors: dict[str, str]
-) -> str:
+def _rule_form(visit: Visit, badge_classes: list[BadgeClass], values: dict[str, str], errors: dict[str, str]) -> str:
     issuer_name = visit.course.issuer_name or ""
     with tools().database.read() as session:
         activities = _activities(session, visit.course_id)
-    choices = [
-        BadgeChoice(b.entity_id, BadgeView(b.name, b.description, b.image, issuer_name)) for b in badge_classes
-    ]
+    choices = [BadgeChoice(b.entity_id, BadgeView(b.name, b.description, b.image, issuer_name)) for b in badge_classes]
     return render_template(
         "course/choose_badge.html",
         course=visit.course,

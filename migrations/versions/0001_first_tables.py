@@ -87,9 +87,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("server_id", "entity_id", name=op.f("uq_badge_class_server_id_entity_id")),
     )
     with op.batch_alter_table("badge_class", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_badge_class_issuer_entity_id"), ["issuer_entity_id"], unique=False
-        )
+        batch_op.create_index(batch_op.f("ix_badge_class_issuer_entity_id"), ["issuer_entity_id"], unique=False)
 
     op.create_table(
         "deployment",
@@ -100,9 +98,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["platform_id"], ["platform.id"], name=op.f("fk_deployment_platform_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deployment")),
-        sa.UniqueConstraint(
-            "platform_id", "deployment_id", name=op.f("uq_deployment_platform_id_deployment_id")
-        ),
+        sa.UniqueConstraint("platform_id", "deployment_id", name=op.f("uq_deployment_platform_id_deployment_id")),
     )
     op.create_table(
         "person",

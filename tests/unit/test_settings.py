@@ -1,5 +1,6 @@
 """Settings: strict, and all faults at once."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,6 @@ KEY = "k" * 32
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     for name in [name for name in os.environ if name.startswith("LTI_BADGES_")]:
         monkeypatch.delenv(name)
 

@@ -92,7 +92,11 @@ def test_a_delivery_that_is_not_rightly_signed_is_refused(headers: dict[str, str
 def test_a_grade_is_read() -> None:
     (event,) = KIND.parse(body(grade()))
     assert (event.deployment_id, event.context_id, event.sub) == ("1", "2", "4")
-    assert (event.activity.external_id, event.activity.title, event.activity.kind) == ("quiz-1", "Quiz 1", "quiz")
+    assert (event.activity.external_id, event.activity.title, event.activity.kind) == (
+        "quiz-1",
+        "Quiz 1",
+        "quiz",
+    )
     assert event.score.percent == 80
     assert event.score.occurred_at == datetime(2026, 11, 23, 18, 0, 0, 123000, UTC)
     assert event.score.grading_progress is GradingProgress.FULLY_GRADED

@@ -3,14 +3,19 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session
 
 from lti_tool.domain.criteria import describe
-from lti_tool.errors import NotFoundError
 from lti_tool.models import Award, AwardStatus, Event
 from lti_tool.services import awarding
-from lti_tool.services.reports.common import BadgeView, ReasonView, badge_view, label_of, reason_view, state_of
+from lti_tool.services.reports.common import (
+    BadgeView,
+    ReasonView,
+    badge_view,
+    label_of,
+    reason_view,
+    state_of,
+)
 
 
 @dataclass(frozen=True)
@@ -44,18 +49,6 @@ class AwardView:
     next_attempt_at: datetime | None
 
 
-def find_award(session: Session, course_id: int, award_id: int) -> Award:
-    """An award of this course; raises NotFoundError for one of another course."""
-    award = session.scalar(
-        select(Award)
-        .where(Award.id == award_id, Award.course_id == course_id)
-        .options(selectinload(Award.steps))
-    )
-    if award is None:
-        raise NotFoundError("There is no such award in this course.")
-    return award
-
-
 def award_view(session: Session, award: Award) -> AwardView:
     """An award for its page, for `award explain` and for exports."""
     waits = award.status is AwardStatus.PENDING and award.attempts > 0
@@ -87,5 +80,3 @@ def _steps(session: Session, award: Award) -> list[StepView]:
         return own
     text = f"The LMS sent event {event.delivery_id} (source “{event.source.name}”)."
     return [StepView(event.received_at, "event", text, event.id), *own]
-
-

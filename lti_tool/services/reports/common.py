@@ -70,5 +70,8 @@ def reason_view(stored: Mapping[str, Any]) -> ReasonView:
     """A stored reason for a page."""
     moment = stored["occurred_at"]
     return ReasonView(
-        stored["activity"], stored["met"], stored["detail"], datetime.fromisoformat(moment) if moment else None
+        stored["activity"],
+        stored["met"],
+        stored["detail"],
+        datetime.fromisoformat(moment) if moment else None,
     )

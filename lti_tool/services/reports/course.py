@@ -126,10 +126,7 @@ def _rules(session: Session, course_id: int, learners: int) -> list[RuleCard]:
         .all()
     )
     rules = session.scalars(
-        select(Rule)
-        .where(Rule.course_id == course_id)
-        .options(joinedload(Rule.badge_class))
-        .order_by(Rule.id)
+        select(Rule).where(Rule.course_id == course_id).options(joinedload(Rule.badge_class)).order_by(Rule.id)
     )
     return [
         RuleCard(

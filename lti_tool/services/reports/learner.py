@@ -29,7 +29,12 @@ HOLD_DETAIL = {
         "you need not do anything."
     ),
 }
-LABEL = {"issued": "Earned", "on_the_way": "Earned, being issued", "held": "Earned, held", "failed": "Earned, delayed"}
+LABEL = {
+    "issued": "Earned",
+    "on_the_way": "Earned, being issued",
+    "held": "Earned, held",
+    "failed": "Earned, delayed",
+}
 
 
 @dataclass(frozen=True)
@@ -115,5 +120,3 @@ def _open(rule: Rule, scores: dict[int, Score], titles: dict[int, str]) -> OpenB
             for reason in decision.reasons
         ],
     )
-
-

@@ -47,10 +47,7 @@ class LearnerTable:
 def learner_table(session: Session, course_id: int, query: str, page: int) -> LearnerTable:
     """The learners whose name or address contains `query`, 50 a page, pages from 1."""
     rules = session.scalars(
-        select(Rule)
-        .where(Rule.course_id == course_id)
-        .options(joinedload(Rule.badge_class))
-        .order_by(Rule.id)
+        select(Rule).where(Rule.course_id == course_id).options(joinedload(Rule.badge_class)).order_by(Rule.id)
     ).all()
     learners = awarding.learner_query(course_id).options(joinedload(Enrolment.person))
     if query:
@@ -65,9 +62,7 @@ def learner_table(session: Session, course_id: int, query: str, page: int) -> Le
     return LearnerTable([badge_view(rule.badge_class) for rule in rules], rows, page, pages, total)
 
 
-def _rows(
-    session: Session, course_id: int, rules: list[Rule], enrolments: list[Enrolment]
-) -> list[LearnerRow]:
+def _rows(session: Session, course_id: int, rules: list[Rule], enrolments: list[Enrolment]) -> list[LearnerRow]:
     people = [enrolment.person_id for enrolment in enrolments]
     scores = awarding.scores_of(session, course_id, people)
     awards = {
@@ -84,7 +79,11 @@ def _rows(
         person = enrolment.person
         own = scores.get(person.id, {})
         cells = [
-            _cell(course_id, awards.get((person.id, rule.badge_class_id)), decide(rule.criteria, own, rule.counts_from))
+            _cell(
+                course_id,
+                awards.get((person.id, rule.badge_class_id)),
+                decide(rule.criteria, own, rule.counts_from),
+            )
             for rule in rules
         ]
         rows.append(LearnerRow(person.display_name, None if person.email else "No e-mail address", cells))

@@ -102,9 +102,7 @@ def test_a_launch_of_moodle_is_understood(world: World) -> None:
         ([], Role.NONE, False),
     ],
 )
-def test_the_role_is_the_one_in_the_course(
-    world: World, uris: list[object], role: Role, is_test: bool
-) -> None:
+def test_the_role_is_the_one_in_the_course(world: World, uris: list[object], role: Role, is_test: bool) -> None:
     draft = world.draft()
     draft.claims[f"{LTI}roles"] = uris
     person = launched(world, draft).person

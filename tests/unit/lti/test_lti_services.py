@@ -55,9 +55,7 @@ def test_a_token_is_asked_for_with_an_assertion_of_ours(client: ServiceClient, w
     assertion = form["client_assertion"]
     assert jwt.get_unverified_header(assertion)["kid"] == jwk["kid"]
     options: Any = {"verify_exp": False, "verify_iat": False}
-    claims = jwt.decode(
-        assertion, jwt.PyJWK(jwk), ["RS256"], audience=f"{world.server.url}/token", options=options
-    )
+    claims = jwt.decode(assertion, jwt.PyJWK(jwk), ["RS256"], audience=f"{world.server.url}/token", options=options)
     assert (claims["iss"], claims["sub"]) == (CLIENT_ID, CLIENT_ID)
     assert claims["exp"] - int(NOW.timestamp()) == 300
     assert len(claims["jti"]) > 20
@@ -188,9 +186,7 @@ def test_pages_that_go_round_are_an_error(client: ServiceClient, world: World) -
     assert world.server.count("/items") == 1
 
 
-def test_pages_without_end_are_an_error(
-    client: ServiceClient, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pages_without_end_are_an_error(client: ServiceClient, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lti_tool.lti.services.MAXIMUM_PAGES", 5)
     world.server.answers["/items"] = paged(10**9, '<?Cursor={next}>; rel="next"')
     assert "come to an end" in error_of(client, world).advice
