@@ -1,6 +1,5 @@
 """pylti1p3's abstract parts over plain values: no web framework, no state of its own."""
 
-
 from collections.abc import Mapping
 
 from pylti1p3.cookie import CookieService

@@ -1,0 +1,38 @@
+"""What the sandbox LMS is told from outside: its own settings, the tool, and where webhooks go."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LmsConfig:
+    """Settings of one sandbox LMS; without a `base_url` the first request decides it. Times are in seconds."""
+
+    base_url: str | None = None
+    name: str = "Sandbox LMS"
+    nrps_page_size: int = 5
+    ags_page_size: int = 50
+    launch_token_life: int = 60
+    access_token_life: int = 3600
+    webhook_tries: int = 3
+    webhook_retry_wait: float = 1.0
+    webhook_timeout: float = 10.0
+
+
+@dataclass(frozen=True)
+class Tool:
+    """The one registered tool; `launch_url` is its only redirect URI."""
+
+    client_id: str
+    deployment_id: str
+    login_url: str
+    launch_url: str
+    jwks_url: str
+    target_link_uri: str
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """Where grade events are posted, and the `whsec_…` secret that signs them."""
+
+    url: str
+    secret: str
