@@ -40,7 +40,9 @@ class Demo:
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Walk the whole journey without a person; exit 0 only if the badge is there.")
+@click.option(
+    "--check", is_flag=True, help="Walk the whole journey without a person; exit 0 only if the badge is there."
+)
 @click.option("--badgr-refuses", is_flag=True, help="With --check: let the local Badgr refuse every award (must fail).")
 def demo(check: bool, badgr_refuses: bool) -> None:
     """Start the tool, a worker, a small local LMS and a small local Badgr on this machine."""

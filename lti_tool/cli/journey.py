@@ -3,6 +3,7 @@
 A browser without a screen and without scripts: that the journey works here shows that no page needs JavaScript.
 """
 
+import json
 import time
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 TEACHER, LEARNER, LEARNER_ADDRESS = "3", "4", "learner@example.org"
 COURSE, QUIZ = "2", "quiz-1"
 DELIVERY_SECONDS = 30
+REFUSAL = json.dumps({
+    "status": {"success": False, "description": "bad request"},
+    "result": [],
+    "fieldErrors": {"recipient": {"non_field_errors": ["Enter a valid email address."]}},
+    "validationErrors": [],
+})  # fmt: skip
 
 
 class JourneyError(Exception):
@@ -88,9 +95,7 @@ def _open_award(teacher: Any) -> None:
     teacher.open(teacher.absolute_url(row["href"]), timeout=30)
 
 
-def _submit(
-    browser: Any, action: str | None, values: dict[str, str], button: tuple[str, str] | None = None
-) -> None:
+def _submit(browser: Any, action: str | None, values: dict[str, str], button: tuple[str, str] | None = None) -> None:
     form = browser.select_form(f"form[method=post][action*='{action}']" if action else "form[method=post]")
     for name, value in values.items():
         form.set(name, value)
@@ -145,5 +150,5 @@ def _post(url: str, **body: Any) -> dict[str, Any]:
 
 
 def _fault(demo: "Demo") -> None:
-    refuse = {"kind": "refuse", "method": "POST", "path_regex": "/assertions$", "times": 1000}
+    refuse = {"method": "POST", "path_regex": "/assertions$", "times": 1000, "status": 400, "body": REFUSAL}
     requests.post(f"{demo.badgr_url}/sandbox/faults", json=refuse, timeout=10).raise_for_status()

@@ -91,6 +91,13 @@ def with_client(tools: Toolbox, connection_id: int, now: datetime, work: Callabl
         raise ConnectionDeadError(DEAD_REASON) from None
 
 
+def is_connected(session: Session, course: Course) -> bool:
+    """Whether this course has a connection that Badgr still takes, as far as is known."""
+    if course.connection_id is None:
+        return False
+    return session.get_one(Connection, course.connection_id).is_alive
+
+
 def access_token(tools: Toolbox, connection_id: int, now: datetime, refused: str | None = None) -> str:
     """A token that Badgr takes, refreshed when it ends soon or when it is the one just refused.
 

@@ -3,7 +3,7 @@
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from lti_tool.services import awarding
+from lti_tool.services import awarding, connections
 from lti_tool.services.reports.award import award_view
 from lti_tool.services.reports.course import course_report
 from lti_tool.services.reports.learners import learner_table
@@ -37,6 +37,19 @@ def overview(course_id: int) -> str:
         connection=report.connection,
         can_make_rules=report.connection is not None and report.issuer_name is not None,
     )
+
+
+@blueprint.get("/connection")
+def connection_news(course_id: int) -> Response:
+    """Asked by the first page while it waits for the Badgr tab: nothing new (204), or reload yourself."""
+    visit = access.enter_as_teacher()
+    with tools().database.read() as session:
+        is_connected = connections.is_connected(session, visit.course)
+    response = Response(status=204)
+    if is_connected:
+        # htmx reloads the page on this header (htmx.org, "Response Headers").
+        response.headers["HX-Refresh"] = "true"
+    return response
 
 
 @blueprint.get("/learners")

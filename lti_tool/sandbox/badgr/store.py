@@ -1,0 +1,16 @@
+"""How the views of the sandbox Badgr reach its state."""
+
+from flask import current_app, request
+
+from lti_tool.sandbox.badgr.state import BadgrState
+
+
+def state() -> BadgrState:
+    """The state of the Badgr that answers this request."""
+    found: BadgrState = current_app.extensions["sandbox_badgr"]
+    return found
+
+
+def address(path: str) -> str:
+    """An absolute address, made from the request's Host header as Badgr does it."""
+    return request.host_url.rstrip("/") + path

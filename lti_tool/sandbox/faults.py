@@ -1,0 +1,122 @@
+"""Faults on demand for a sandbox server: slow, broken, lost or strange answers, before or after the work was done."""
+
+import re
+import socket
+import struct
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
+
+from flask import Flask, Response, abort, g, jsonify, request
+
+Kind = Literal["answer", "delay", "reset", "truncate"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens to the next `times` requests whose path matches; `delay` is in seconds.
+
+    answer: this answer comes instead. delay: the right answer comes late. reset: the connection breaks. truncate: the
+    answer breaks off in its middle. With `after_work` the server does what was asked before all this.
+    """
+
+    path_regex: str
+    kind: Kind = "answer"
+    method: str | None = None
+    times: int = 1
+    after_work: bool = False
+    delay: float = 0.0
+    status: int = 500
+    body: str = "<!doctype html><title>Error</title><h1>We're sorry, an error has occurred.</h1>"
+    content_type: str = "text/html; charset=utf-8"
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError or re.error for what cannot happen."""
+        re.compile(self.path_regex)
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"kind is one of {', '.join(get_args(Kind))}")
+        if self.kind == "truncate" and not self.after_work:
+            raise ValueError("only an answer after the work can be truncated")
+
+    def matches(self, method: str, path: str) -> bool:
+        """Whether this request is hit."""
+        return self.method in (None, method) and re.search(self.path_regex, path) is not None
+
+
+class Faults:
+    """The faults that are still to come; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._faults: list[Fault] = []
+
+    def add(self, fault: Fault) -> None:
+        """Let this happen, after what was added before."""
+        with self._lock:
+            self._faults.append(fault)
+
+    def clear(self) -> None:
+        """Forget all faults."""
+        with self._lock:
+            self._faults.clear()
+
+    def take(self, method: str, path: str) -> Fault | None:
+        """The first fault that hits this request, used up by one."""
+        with self._lock:
+            for index, fault in enumerate(self._faults):
+                if fault.matches(method, path):
+                    left = [replace(fault, times=fault.times - 1)] if fault.times > 1 else []
+                    self._faults[index : index + 1] = left
+                    return fault
+        return None
+
+
+def install(app: Flask, faults: Faults) -> None:
+    """Let faults strike an application, and take them over HTTP: `POST` and `DELETE /sandbox/faults`."""
+
+    def before() -> Response | None:
+        g.fault = (
+            None if request.path.startswith(("/sandbox/", "/static/")) else faults.take(request.method, request.path)
+        )
+        return _strike(g.fault, None) if g.fault and not g.fault.after_work else None
+
+    def after(response: Response) -> Response:
+        fault = g.get("fault")
+        return (_strike(fault, response) or response) if fault and fault.after_work else response
+
+    def change() -> Response:
+        if request.method == "DELETE":
+            faults.clear()
+            return jsonify(ok=True)
+        try:
+            faults.add(Fault(**request.get_json()))
+        except (TypeError, ValueError, re.error) as error:
+            abort(400, str(error))
+        return jsonify(ok=True)
+
+    app.before_request(before)
+    app.after_request(after)
+    app.add_url_rule("/sandbox/faults", "sandbox_faults", change, methods=["POST", "DELETE"])
+
+
+def _strike(fault: Fault, response: Response | None) -> Response | None:
+    time.sleep(fault.delay)
+    if fault.kind == "answer":
+        return Response(fault.body, fault.status, fault.headers, content_type=fault.content_type)
+    if fault.kind == "reset":
+        _reset()
+    if fault.kind == "truncate" and response is not None:
+        whole = response.get_data()
+        response.set_data(whole[: len(whole) // 2])
+        response.headers["Content-Length"] = str(len(whole))
+    return None
+
+
+def _reset() -> None:
+    """Break the connection so that the other side sees a reset, not an end."""
+    connection = request.environ.get("werkzeug.socket")
+    if isinstance(connection, socket.socket):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.shutdown(socket.SHUT_RDWR)
