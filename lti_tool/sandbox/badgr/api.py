@@ -85,6 +85,13 @@ def badge_classes(issuer_id: str) -> Response:
     return _listed([b for b in state().badge_classes.values() if b.issuer_id == issuer_id], shapes.badge_class)
 
 
+@blueprint.get("/badgeclasses")
+@signed_in
+def all_badge_classes() -> Response:
+    """The badge classes of all issuers of the user."""
+    return _listed([b for b in state().badge_classes.values() if _issuer(b.issuer_id)], shapes.badge_class)
+
+
 @blueprint.get("/badgeclasses/<badge_class_id>")
 @signed_in
 def badge_class(badge_class_id: str) -> Response:

@@ -69,7 +69,16 @@ def _recipient(told: Any) -> Recipient:
     if not pattern.fullmatch(identity):
         raise InvalidError({"non_field_errors": [message]})
     hashed = told.get("hashed", kind in HASHED_BY_DEFAULT)
-    return Recipient(identity.lower() if kind == "email" else identity, kind, bool(hashed))
+    return Recipient(_normal(identity, kind), kind, bool(hashed))
+
+
+def _normal(identity: str, kind: str) -> str:
+    if kind == "email":
+        return identity.lower()
+    if kind == "url":
+        # The host alone is lower-cased.
+        return re.sub(r"^(https?://[^/]+)", lambda found: found.group(1).lower(), identity)
+    return identity
 
 
 def _narrative(told: Any) -> str | None:

@@ -1,0 +1,119 @@
+"""A course is a wall: wrong course, wrong role, no visit; for every page and every form."""
+
+import pytest
+import requests
+
+from tests.world import BIOLOGY, CHEMISTRY, HTML, LEARNER, TEACHER, Visitor, World
+
+TEACHER_PAGES = ("", "connection", "learners", "issuer", "rules/new", "rules/{rule}", "awards/{award}")
+TEACHER_FORMS = ("issuer", "rules", "rules/{rule}/activate", "rules/{rule}/pause", "awards/{award}/retry")
+LEARNER_PAGES = ("mine/",)
+
+
+def course_path(world: World, visitor: Visitor) -> str:
+    return world.course_url(visitor)
+
+
+def get(visitor: Visitor, url: str) -> requests.Response:
+    response: requests.Response = visitor.browser.session.get(url, timeout=10, allow_redirects=False)
+    return response
+
+
+def post(visitor: Visitor, url: str) -> requests.Response:
+    # With a good CSRF token: it is the wall that is tested, not the form's protection.
+    token = visitor.page.select_one("input[name=csrf_token]")
+    data = {"csrf_token": token["value"] if token else ""}
+    response: requests.Response = visitor.browser.session.post(
+        url, data=data, headers={"Referer": url}, timeout=10, allow_redirects=False
+    )
+    return response
+
+
+def paths(world: World, names: tuple[str, ...]) -> list[str]:
+    return [name.format(rule=1, award=1) for name in names]
+
+
+def test_a_teacher_enters_every_page(world: World) -> None:
+    teacher = world.ready_course()
+    base = course_path(world, teacher)
+    assert [get(teacher, base + path).status_code for path in paths(world, TEACHER_PAGES)] == [200, 204] + [200] * 5
+
+
+@pytest.mark.parametrize("names", [TEACHER_PAGES, LEARNER_PAGES])
+def test_nobody_enters_without_a_launch(world: World, names: tuple[str, ...]) -> None:
+    teacher = world.ready_course()
+    base = course_path(world, teacher)
+    for path in paths(world, names):
+        response = requests.get(base + path, headers={"Accept": HTML}, timeout=10, allow_redirects=False)
+        assert response.status_code == 404, path
+        assert "open Badges there again" in " ".join(response.text.split()), path
+
+
+def test_a_learner_sees_no_teachers_page(world: World) -> None:
+    base = course_path(world, world.ready_course())
+    learner = world.launch(LEARNER)
+    assert get(learner, base + "mine/").status_code == 200
+    for path in paths(world, TEACHER_PAGES):
+        assert get(learner, base + path).status_code == 404, path
+
+
+def test_a_learner_sends_no_teachers_form(world: World) -> None:
+    teacher = world.ready_course()
+    base = course_path(world, teacher)
+    learner = world.launch(LEARNER)
+    # A token of the learner's own session: the connect page gives nobody one, so it is taken from the teacher's
+    # form after the same browser has launched as a teacher elsewhere.
+    world.launch(TEACHER, CHEMISTRY, learner)
+    tab_url = learner.page.select_one("a[href*='/badgr/connect']")["href"]
+    learner.open(tab_url)
+    world.launch(LEARNER, BIOLOGY, Visitor())
+    for path in paths(world, TEACHER_FORMS):
+        stranger = post(learner, base + path)
+        assert stranger.status_code == 404, path
+
+
+def test_a_teacher_of_one_course_does_not_enter_another(world: World) -> None:
+    biology = course_path(world, world.ready_course())
+    other = world.launch(TEACHER, CHEMISTRY)
+    assert course_path(world, other) != biology
+    for path in paths(world, (*TEACHER_PAGES, *LEARNER_PAGES)):
+        assert get(other, biology + path).status_code == 404, path
+
+
+def test_things_of_another_course_are_not_found_in_ones_own(world: World) -> None:
+    world.ready_course()
+    other = world.launch(TEACHER, CHEMISTRY)
+    chemistry = course_path(world, other)
+    for path in paths(world, ("rules/{rule}", "awards/{award}")):
+        assert get(other, chemistry + path).status_code == 404, path
+    other.open(other.page.select_one("a[href*='/badgr/connect']")["href"])
+    for path in paths(world, ("rules/{rule}/activate", "rules/{rule}/pause", "awards/{award}/retry")):
+        assert post(other, chemistry + path).status_code == 404, path
+
+
+def test_two_courses_in_one_browser_do_not_mix(world: World) -> None:
+    browser = world.ready_course()
+    biology = course_path(world, browser)
+    world.launch("20", CHEMISTRY, browser)
+    chemistry = course_path(world, browser)
+    assert "/mine/" in browser.url
+    # Teacher in the one, learner in the other, in the same browser.
+    assert get(browser, biology).status_code == 200
+    assert get(browser, chemistry).status_code == 404
+    assert get(browser, chemistry + "mine/").status_code == 200
+    assert get(browser, biology + "learners").status_code == 200
+
+
+def test_a_form_without_its_token_is_refused(world: World) -> None:
+    teacher = world.ready_course()
+    response = teacher.browser.session.post(course_path(world, teacher) + "rules/1/pause", timeout=10)
+    assert response.status_code == 400
+    assert "Open Badges from the LMS again" in " ".join(response.text.split())
+    assert "Switched on" in teacher.open(course_path(world, teacher) + "rules/1").text
+
+
+def test_observers_get_neither_page(world: World) -> None:
+    observer = world.launch("21")
+    assert "neither a learner nor a teacher" in observer.text
+    world.launch(TEACHER)
+    assert get(observer, f"{world.tool_url}/courses/1/learners").status_code == 404

@@ -1,0 +1,252 @@
+"""The tool with a sandbox LMS and a sandbox Badgr, all over HTTP on free ports of this machine."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from typing import Any, Self
+
+import requests
+from flask import Flask
+from mechanicalsoup import StatefulBrowser
+
+from lti_tool.app import create_app
+from lti_tool.sandbox.badgr import BadgrConfig, BadgrState, create_badgr
+from lti_tool.sandbox.lms import LmsConfig, LmsState, create_lms
+from lti_tool.sandbox.lms.outbox import Delivery, Webhook
+from lti_tool.sandbox.serving import LocalServer
+from lti_tool.services import registration
+from lti_tool.services.registration import BadgrServerData, PlatformData
+from lti_tool.settings import Settings
+from lti_tool.tasks import Queue
+from lti_tool.toolbox import Toolbox
+
+CLIENT_ID, DEPLOYMENT_ID = "lti-badges-test", "1"
+BIOLOGY, CHEMISTRY = "2", "3"
+TEACHER, LEARNER, NO_MAIL, EARLY, CLOSE = "3", "4", "5", "6", "7"
+LEARNER_ADDRESS = "learner@example.org"
+TIMEOUT = 30
+HTML = "text/html,application/xhtml+xml,*/*;q=0.8"
+
+
+class Visitor:
+    """A browser without scripts and without a screen."""
+
+    def __init__(self) -> None:
+        session = requests.Session()
+        session.trust_env = False
+        session.headers["Accept"] = HTML
+        # Browsers treat this machine as secure without https; this one has to be told.
+        session.cookies.set_policy(DefaultCookiePolicy(secure_protocols=("https", "http")))
+        self.browser: Any = StatefulBrowser(session, soup_config={"features": "html.parser"})
+        self.status = 0
+
+    def open(self, url: str) -> Self:
+        """Load a page by its address, absolute or relative to the present one."""
+        self.status = self.browser.open(self.browser.absolute_url(url), timeout=TIMEOUT).status_code
+        return self
+
+    def follow(self, part: str) -> Self:
+        """Follow the first link of the main part whose address contains `part`."""
+        return self.open(self.page.select_one(f"main a[href*='{part}']")["href"])
+
+    def submit(
+        self, action: str | None = None, values: dict[str, str] | None = None, button: tuple[str, str] | None = None
+    ) -> Self:
+        """Fill in and send the form whose action contains `action`."""
+        form = self.browser.select_form(f"form[action*='{action}']" if action else "form[method=post]")
+        for name, value in (values or {}).items():
+            form.set(name, value)
+        if button:
+            form.choose_submit(self.page.select_one(f"button[name={button[0]}][value={button[1]}]"))
+        self.status = self.browser.submit_selected(timeout=TIMEOUT).status_code
+        return self
+
+    @property
+    def url(self) -> str:
+        """The address of the present page."""
+        return str(self.browser.url)
+
+    @property
+    def page(self) -> Any:
+        """The present page, parsed."""
+        return self.browser.page
+
+    @property
+    def text(self) -> str:
+        """The words of the present page, with single spaces."""
+        return " ".join(self.page.get_text(" ").split())
+
+
+@dataclass
+class World:
+    """Everything that runs, with what tests need of each."""
+
+    app: Flask
+    tool_url: str
+    lms_url: str
+    badgr_url: str
+    lms: LmsState
+    badgr: BadgrState
+    webhook: Webhook
+
+    @property
+    def tools(self) -> Toolbox:
+        """What the use cases work with."""
+        found: Toolbox = self.app.extensions["lti_badges"].tools
+        return found
+
+    @property
+    def queue(self) -> Queue:
+        """The tool's queue."""
+        found: Queue = self.app.extensions["lti_badges"].queue
+        return found
+
+    def work(self) -> None:
+        """Do everything that is in the queue now, in this thread; what is to be tried later stays."""
+        while task := self.queue.huey.dequeue():
+            self.queue.huey.execute(task)
+
+    def sweep(self) -> None:
+        """What happens every minute, and the work that it finds."""
+        self.queue.sweep()
+        self.work()
+
+    def launch(self, sub: str, course: str = BIOLOGY, visitor: Visitor | None = None) -> Visitor:
+        """Open Badges from the LMS as this person."""
+        visitor = visitor or Visitor()
+        visitor.open(f"{self.lms_url}/courses/{course}/badges?as={sub}")
+        visitor.submit("/lti/login").submit()
+        self.work()
+        return visitor
+
+    def connect(self, teacher: Visitor, user: str = "Olive Owner", decision: str = "allow") -> Visitor:
+        """Connect the course to Badgr in a tab of its own; gives that tab."""
+        tab = Visitor()
+        tab.open(self._connect_url(teacher))
+        tab.submit("/badgr/begin")
+        account = next(u for u in self.badgr.users.values() if u.name == user)
+        return tab.submit(None, {"user": account.entity_id}, ("decision", decision))
+
+    def _connect_url(self, teacher: Visitor) -> str:
+        return str(teacher.browser.absolute_url(teacher.page.select_one("a[href*='/badgr/connect']")["href"]))
+
+    def make_rule(
+        self,
+        teacher: Visitor,
+        badge: str = "Algebra I",
+        kind: str = "score",
+        percent: str = "80",
+        activity: str = "Quiz 1",
+    ) -> Visitor:
+        """From the course's first page: choose the issuer when asked, a badge and what earns it; ends at the rule."""
+        teacher.open(self.course_url(teacher))
+        if link := teacher.page.select_one("main a.button[href*='/issuer']"):
+            teacher.open(link["href"])
+            teacher.submit("/issuer", {"issuer": teacher.page.select_one("input[name=issuer]")["value"]})
+        else:
+            teacher.open(self.course_url(teacher) + "rules/new")
+        found = next(
+            c for c in teacher.page.select("label.choice") if f" {badge} " in f" {' '.join(c.get_text(' ').split())} "
+        )
+        chosen = next((o["value"] for o in teacher.page.select("option") if o.text == activity), "new")
+        entered = {"badge_class": found.input["value"], "kind": kind, "percent": percent, "activity": chosen}
+        return teacher.submit("/rules", entered | ({"new_activity": activity} if chosen == "new" else {}))
+
+    def ready_course(self, *, scope: str = "all", **rule: str) -> Visitor:
+        """A course that is connected and has an active rule; the teacher is at its page."""
+        self.announce()
+        teacher = self.launch(TEACHER)
+        self.connect(teacher)
+        self.make_rule(teacher, **rule).submit("/activate", {"scope": scope})
+        self.work()
+        return teacher
+
+    def course_url(self, visitor: Visitor) -> str:
+        """The address of the first page of the course that a visitor is in."""
+        head, _, tail = visitor.url.partition("/courses/")
+        return f"{head}/courses/{tail.split('/')[0]}/"
+
+    def announce(self, course: str = BIOLOGY) -> None:
+        """Let the LMS tell all earlier grades of a course, and work on them."""
+        self.lms.outbox.wait(self.lms.announce(course).id)
+        self.work()
+
+    def grade(self, sub: str, activity: str = "quiz-1", course: str = BIOLOGY, **grade: Any) -> Delivery:
+        """Grade in the LMS and wait until its webhook was answered; what it causes is not worked on yet."""
+        return self.lms.outbox.wait(self.lms.grade(course, sub, activity, **grade).id)
+
+    def held_by(self, address: str) -> list[str]:
+        """The names of the live badges that an address has at Badgr."""
+        return [self.badgr.badge_classes[a.badge_class_id].name for a in self.badgr.live_assertions(address)]
+
+
+@contextmanager
+def running_world(
+    database_url: str, folder: Path, *, lms: LmsConfig | None = None, badgr: BadgrConfig | None = None, **settings: Any
+) -> Iterator[World]:
+    """Start the three servers, and register them with each other as an administrator would."""
+    with ExitStack() as stack:
+        badgr_app = create_badgr(badgr or BadgrConfig(token_backoff=False))
+        badgr_url = stack.enter_context(LocalServer(badgr_app)).url
+        port = free_port()
+        tool_url = f"http://127.0.0.1:{port}"
+        is_sqlite = database_url.startswith("sqlite")
+        chosen = Settings(
+            base_url=tool_url,
+            database_url=database_url,
+            queue_url=f"sqlite:///{folder}/queue.db" if is_sqlite else database_url,
+            secret_keys=("k" * 64,),
+            allow_private_addresses=True,
+            log_level="ERROR",
+            **settings,
+        )
+        app = create_app(chosen)
+        tools: Toolbox = app.extensions["lti_badges"].tools
+        stack.callback(tools.database.dispose)
+        stack.enter_context(LocalServer(app, "127.0.0.1", port))
+        lms_app = create_lms(lms or LmsConfig(webhook_tries=1))
+        lms_url = stack.enter_context(LocalServer(lms_app, "localhost")).url
+        lms_state: LmsState = lms_app.extensions["sandbox_lms"]
+        lms_state.base_url = lms_url
+        webhook = _register(tools, tool_url, lms_url, badgr_url, lms_state)
+        yield World(app, tool_url, lms_url, badgr_url, lms_state, badgr_app.extensions["sandbox_badgr"], webhook)
+
+
+def _register(tools: Toolbox, tool_url: str, lms_url: str, badgr_url: str, lms: LmsState) -> Webhook:
+    now = datetime.now(UTC)
+    platform = PlatformData(
+        name="Sandbox LMS",
+        issuer=lms_url,
+        client_id=CLIENT_ID,
+        deployment_ids=(DEPLOYMENT_ID,),
+        auth_login_url=f"{lms_url}/lti/auth",
+        auth_token_url=f"{lms_url}/lti/token",
+        jwks_url=f"{lms_url}/lti/jwks",
+        auth_audience=None,
+    )
+    platform_id = registration.add_platform(tools, platform, now)
+    config = BadgrConfig()
+    server = BadgrServerData("Sandbox Badgr", badgr_url, badgr_url, config.client_id, config.client_secret)
+    registration.add_badgr_server(tools, server, now)
+    source = registration.add_source(tools, platform_id, "standard", "Gradebook", now)
+    lms.register_tool(
+        login_url=f"{tool_url}/lti/login",
+        launch_url=f"{tool_url}/lti/launch",
+        jwks_url=f"{tool_url}/lti/jwks.json",
+        client_id=CLIENT_ID,
+        deployment_id=DEPLOYMENT_ID,
+    )
+    lms.webhook = Webhook(f"{tool_url}/webhooks/{source.public_id}", source.secret)
+    return lms.webhook
+
+
+def free_port() -> int:
+    """A port that nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
