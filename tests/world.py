@@ -5,19 +5,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-import requests
 from flask import Flask
-from mechanicalsoup import StatefulBrowser
 
 from lti_tool.app import create_app
 from lti_tool.sandbox.badgr import BadgrConfig, BadgrState, create_badgr
 from lti_tool.sandbox.lms import LmsConfig, LmsState, create_lms
-from lti_tool.sandbox.lms.outbox import Delivery, Webhook
+from lti_tool.sandbox.lms.config import Webhook
+from lti_tool.sandbox.lms.outbox import Delivery
 from lti_tool.sandbox.serving import LocalServer
+from lti_tool.sandbox.visitor import Visitor
 from lti_tool.services import registration
 from lti_tool.services.registration import BadgrServerData, PlatformData
 from lti_tool.settings import Settings
@@ -28,57 +27,6 @@ CLIENT_ID, DEPLOYMENT_ID = "lti-badges-test", "1"
 BIOLOGY, CHEMISTRY = "2", "3"
 TEACHER, LEARNER, NO_MAIL, EARLY, CLOSE = "3", "4", "5", "6", "7"
 LEARNER_ADDRESS = "learner@example.org"
-TIMEOUT = 30
-HTML = "text/html,application/xhtml+xml,*/*;q=0.8"
-
-
-class Visitor:
-    """A browser without scripts and without a screen."""
-
-    def __init__(self) -> None:
-        session = requests.Session()
-        session.trust_env = False
-        session.headers["Accept"] = HTML
-        # Browsers treat this machine as secure without https; this one has to be told.
-        session.cookies.set_policy(DefaultCookiePolicy(secure_protocols=("https", "http")))
-        self.browser: Any = StatefulBrowser(session, soup_config={"features": "html.parser"})
-        self.status = 0
-
-    def open(self, url: str) -> Self:
-        """Load a page by its address, absolute or relative to the present one."""
-        self.status = self.browser.open(self.browser.absolute_url(url), timeout=TIMEOUT).status_code
-        return self
-
-    def follow(self, part: str) -> Self:
-        """Follow the first link of the main part whose address contains `part`."""
-        return self.open(self.page.select_one(f"main a[href*='{part}']")["href"])
-
-    def submit(
-        self, action: str | None = None, values: dict[str, str] | None = None, button: tuple[str, str] | None = None
-    ) -> Self:
-        """Fill in and send the form whose action contains `action`."""
-        form = self.browser.select_form(f"form[action*='{action}']" if action else "form[method=post]")
-        for name, value in (values or {}).items():
-            form.set(name, value)
-        if button:
-            form.choose_submit(self.page.select_one(f"button[name={button[0]}][value={button[1]}]"))
-        self.status = self.browser.submit_selected(timeout=TIMEOUT).status_code
-        return self
-
-    @property
-    def url(self) -> str:
-        """The address of the present page."""
-        return str(self.browser.url)
-
-    @property
-    def page(self) -> Any:
-        """The present page, parsed."""
-        return self.browser.page
-
-    @property
-    def text(self) -> str:
-        """The words of the present page, with single spaces."""
-        return " ".join(self.page.get_text(" ").split())
 
 
 @dataclass

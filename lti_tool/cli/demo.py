@@ -19,7 +19,7 @@ import click
 import requests
 
 from lti_tool.sandbox.badgr import BadgrConfig, create_badgr
-from lti_tool.sandbox.lms import LmsConfig, Tool, Webhook, create_lms
+from lti_tool.sandbox.lms import LmsConfig, Webhook, create_lms
 from lti_tool.sandbox.serving import LocalServer
 
 PORTS = {"lms": 8101, "tool": 8102, "badgr": 8103}
@@ -132,7 +132,11 @@ def _register(demo_: Demo, environment: dict[str, str]) -> None:
     )  # fmt: skip
     source = json.loads(_command(environment, "source", "add", "--platform=1", "--name=Gradebook", "--json"))[0]
     demo_.lms.register_tool(
-        Tool(CLIENT_ID, DEPLOYMENT_ID, f"{tool}/lti/login", f"{tool}/lti/launch", f"{tool}/lti/jwks.json")
+        login_url=f"{tool}/lti/login",
+        launch_url=f"{tool}/lti/launch",
+        jwks_url=f"{tool}/lti/jwks.json",
+        client_id=CLIENT_ID,
+        deployment_id=DEPLOYMENT_ID,
     )
     demo_.lms.webhook = Webhook(source["address"], source["secret"])
 
@@ -150,7 +154,7 @@ def _command(environment: dict[str, str], *arguments: str) -> str:
 @contextmanager
 def _serving(environment: dict[str, str], tool_url: str) -> Iterator[None]:
     click.echo("$ lti-badges serve")
-    server = subprocess.Popen([sys.executable, "-m", "lti_tool", "serve"], env=environment)  # noqa: S603
+    server = subprocess.Popen([sys.executable, "-m", "lti_tool", "serve"], env=environment)
     try:
         _wait_until_ready(server, tool_url)
         yield

@@ -29,7 +29,7 @@ class VerifiedLaunch:
     nonce_expires_at: datetime
 
 
-def verify(  # noqa: PLR0917 - everything that a launch is checked against, once
+def verify(
     database: Database,
     form: Mapping[str, str],
     cookies: Mapping[str, str],

@@ -32,7 +32,7 @@ class LaunchMessage(MessageLaunch[PlainRequest, OnePlatform, NoSession, NoCookie
     platform: Platform
     deployment: Deployment
 
-    def __init__(  # noqa: PLR0917 - the same things in the same order as `verify`
+    def __init__(
         self,
         database: Database,
         form: Mapping[str, str],

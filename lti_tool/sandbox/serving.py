@@ -41,5 +41,5 @@ class LocalServer:
 
 
 class _Quiet(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 (the name is the library's)
+    def log(self, type: str, message: str, *args: Any) -> None:
         """No request lines: addresses hold codes and tokens."""

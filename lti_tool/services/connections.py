@@ -50,7 +50,7 @@ class Consent:
 
 
 def complete(tools: Toolbox, consent: Consent, code: str, redirect_uri: str, now: datetime) -> Connection:
-    """Turn the code into a connection of the course; raises BadgrError, or InvalidInputError when rights are missing."""
+    """Turn the code into a connection of the course; raises BadgrError, InvalidInputError when rights are missing."""
     address = server_address(tools, consent.server_id)
     wanted = frozenset(oauth.NEEDED_SCOPES)
     pair = oauth.exchange_code(address, tools.http, code, redirect_uri, consent.code_verifier, wanted, now)

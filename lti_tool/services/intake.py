@@ -44,7 +44,7 @@ class Accepted:
 
 
 def accept(tools: Toolbox, source_id: str, headers: Mapping[str, str], body: bytes, now: datetime) -> Accepted:
-    """Verify a delivery and store it; raises NotFoundError, SignatureError or MalformedError and stores nothing then."""
+    """Verify a delivery and store it; raises NotFoundError, SignatureError, MalformedError and stores nothing then."""
     with tools.database.read() as session:
         source = session.scalar(select(Source).where(Source.public_id == source_id, Source.enabled))
     if source is None:

@@ -3,7 +3,8 @@
 import pytest
 import requests
 
-from tests.world import BIOLOGY, CHEMISTRY, HTML, LEARNER, TEACHER, Visitor, World
+from lti_tool.sandbox.visitor import HTML, Visitor
+from tests.world import BIOLOGY, CHEMISTRY, LEARNER, TEACHER, World
 
 TEACHER_PAGES = ("", "connection", "learners", "issuer", "rules/new", "rules/{rule}", "awards/{award}")
 TEACHER_FORMS = ("issuer", "rules", "rules/{rule}/activate", "rules/{rule}/pause", "awards/{award}/retry")

@@ -3,18 +3,24 @@
 from flask import Flask, abort, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from lti_tool.sandbox.lms import gradebook, oidc, services
-from lti_tool.sandbox.lms.state import Course, LmsConfig, Person, State
-from lti_tool.sandbox.lms.store import state
+from lti_tool.sandbox import faults
+from lti_tool.sandbox.lms import control, gradebook, oidc, services
+from lti_tool.sandbox.lms.claims import Launch
+from lti_tool.sandbox.lms.config import LmsConfig
+from lti_tool.sandbox.lms.people import Course, Member
+from lti_tool.sandbox.lms.state import LmsState
+from lti_tool.sandbox.lms.store import find_course, state
 
 
 def create_lms(config: LmsConfig | None = None) -> Flask:
     """A sandbox LMS; its state is at `app.extensions["sandbox_lms"]`."""
     app = Flask("lti_tool.sandbox.lms")
-    app.extensions["sandbox_lms"] = State(config or LmsConfig())
-    app.extensions["sandbox_deliveries"] = []
-    for blueprint in (oidc.blueprint, services.blueprint, gradebook.blueprint):
-        app.register_blueprint(blueprint)
+    made = LmsState(config or LmsConfig())
+    app.extensions["sandbox_lms"] = made
+    app.before_request(lambda: made.learn_base_url(request.host_url))
+    faults.install(app, made.faults)
+    for module in (oidc, services, gradebook, control):
+        app.register_blueprint(module.blueprint)
     app.add_url_rule("/", view_func=home)
     app.add_url_rule("/courses/<course_id>", view_func=course)
     app.add_url_rule("/courses/<course_id>/badges", view_func=badges)
@@ -30,30 +36,30 @@ def home() -> str:
 
 def course(course_id: str) -> str:
     """A course with its activities."""
-    found, person = _entered(course_id)
-    return render_template("lms/course.html", course=found, person=person)
+    found, member = _entered(course_id)
+    return render_template("lms/course.html", course=found, member=member)
 
 
 def badges(course_id: str) -> str:
-    """The tool in a frame of the course page, started by a login request."""
-    found, person = _entered(course_id)
+    """The tool in a frame of the course page (or alone in the window), started by a login request."""
+    found, member = _entered(course_id)
     tool = state().tool or abort(409, "The tool is not registered with this LMS yet.")
+    in_window = request.args.get("window") == "1"
+    launch = Launch(member.person.sub, found.id, "window" if in_window else "iframe")
     login = {
-        "iss": state().config.base_url,
-        "login_hint": person.sub,
-        "target_link_uri": tool.launch_url,
-        "lti_message_hint": found.id,
+        "iss": state().base_url,
+        "login_hint": member.person.sub,
+        "target_link_uri": tool.target_link_uri,
+        "lti_message_hint": state().begin_launch(launch),
         "client_id": tool.client_id,
         "lti_deployment_id": tool.deployment_id,
     }
-    in_window = request.args.get("window") == "1"
-    return render_template("lms/badges.html", course=found, person=person, tool=tool, login=login, in_window=in_window)
+    return render_template("lms/badges.html", course=found, member=member, tool=tool, login=login, in_window=in_window)
 
 
-def _entered(course_id: str) -> tuple[Course, Person]:
-    found = state().courses.get(course_id) or abort(404)
-    person = found.person(request.args.get("as", "")) or abort(403, "Choose a person of this course first.")
-    return found, person
+def _entered(course_id: str) -> tuple[Course, Member]:
+    found = find_course(course_id)
+    return found, found.member(request.args.get("as", "")) or abort(403, "Choose a person of this course first.")
 
 
 def _error(error: HTTPException) -> tuple[str, int]:

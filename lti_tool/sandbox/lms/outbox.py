@@ -1,4 +1,4 @@
-"""Delivers webhooks in the background, signed as Standard Webhooks says (standardwebhooks.com), and keeps the outcome."""
+"""Delivers webhooks in the background, signed as Standard Webhooks says, and keeps the outcome."""
 
 import secrets
 import threading

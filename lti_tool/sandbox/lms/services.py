@@ -1,128 +1,172 @@
-"""The LMS's services for the tool: the roster (NRPS 2.0) and line items with results (AGS 2.0)."""
+"""The LMS's services for the tool: the roster (NRPS 2.0) and its own line items with results (AGS 2.0)."""
 
 import html
+import secrets
 from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, request
 
-from lti_tool.sandbox.lms.oidc import AGS_SCOPES, NRPS_SCOPE
-from lti_tool.sandbox.lms.state import Course, Person
-from lti_tool.sandbox.lms.store import state
+from lti_tool.sandbox.lms import lineitems
+from lti_tool.sandbox.lms.lineitems import InvalidError, LineItem, StaleError
+from lti_tool.sandbox.lms.people import Course, Member
+from lti_tool.sandbox.lms.scopes import LINE_ITEM, LINE_ITEM_READ, RESULT_READ, ROSTER, SCORE
+from lti_tool.sandbox.lms.store import find_course, state
 
-blueprint = Blueprint("services", __name__, url_prefix="/lti/services/<course_id>")
+blueprint = Blueprint("services", __name__, url_prefix="/lti")
 
-NRPS_TYPE = "application/vnd.ims.lti-nrps.v2.membershipcontainer+json"
+ROSTER_TYPE = "application/vnd.ims.lti-nrps.v2.membershipcontainer+json"
 LINE_ITEM_TYPE = "application/vnd.ims.lis.v2.lineitem+json"
 LINE_ITEMS_TYPE = "application/vnd.ims.lis.v2.lineitemcontainer+json"
 RESULTS_TYPE = "application/vnd.ims.lis.v2.resultcontainer+json"
 
 
-@blueprint.get("/memberships")
+@blueprint.get("/nrps/<course_id>")
 def memberships(course_id: str) -> Response:
     """The roster, a page at a time (contracts/moodle-4.2/nrps-page1.json)."""
-    course = _authorized(course_id, {NRPS_SCOPE})
-    if NRPS_TYPE not in request.headers.get("Accept", ""):
+    course = _authorized(course_id, ROSTER)
+    if ROSTER_TYPE not in request.headers.get("Accept", ""):
         abort(400, "Accept must name the membership container")
+    address = f"{state().base_url}{request.path}"
     start = request.args.get("from", 0, type=int)
     limit = request.args.get("limit", state().config.nrps_page_size, type=int)
-    members = [_member(person) for person in course.people]
     body = {
-        "id": request.base_url,
+        "id": address,
         "context": {"id": course.id, "label": course.label, "title": course.title},
-        "members": members[start : start + limit],
+        "members": [_member(member) for member in course.members[start : start + limit]],
     }
-    response = _json(body, NRPS_TYPE)
-    if start + limit < len(members):
-        response.headers["Link"] = f'<{request.base_url}?limit={limit}&from={start + limit}>; rel="next"'
+    response = _json(body, ROSTER_TYPE)
+    if start + limit < len(course.members):
+        response.headers["Link"] = f'<{address}?limit={limit}&from={start + limit}>; rel="next"'
     return response
 
 
-@blueprint.route("/lineitems", methods=["GET", "POST"])
+@blueprint.get("/ags/<course_id>/lineitems")
 def line_items(course_id: str) -> Response:
-    """The tool's own line items, and making one (contracts/moodle-4.2/ags-lineitem*.json)."""
-    course = _authorized(course_id, {AGS_SCOPES[0]} if request.method == "POST" else set(AGS_SCOPES[:2]))
-    if request.method == "GET":
-        return _json(list(course.line_items.values()), LINE_ITEMS_TYPE)
-    told = request.get_json(force=True)
-    number = len(course.line_items) + 1
-    item = {name: told[name] for name in ("label", "scoreMaximum", "resourceId", "tag") if name in told}
-    item["id"] = f"{request.base_url}/{number}/lineitem?type_id=1"
+    """The tool's own line items (contracts/moodle-4.2/ags-lineitems.json), a page at a time when there are many."""
+    course = _authorized(course_id, LINE_ITEM, LINE_ITEM_READ)
+    wanted = {
+        name: request.args[query]
+        for query, name in (("resource_id", "resource_id"), ("tag", "tag"), ("resource_link_id", "resource_link_id"))
+        if query in request.args
+    }
+    found = [
+        item
+        for item in state().line_items.values()
+        if item.course_id == course.id and all(getattr(item, name) == value for name, value in wanted.items())
+    ]
+    start, size = request.args.get("from", 0, type=int), state().config.ags_page_size
+    shown = [lineitems.as_json(item, state().base_url) for item in found[start : start + size]]
+    response = _json(shown, LINE_ITEMS_TYPE)
+    if start + size < len(found):
+        more = f"{state().base_url}{request.path}?type_id=1&limit={size}&from={start + size}"
+        response.headers["Link"] = f'<{more}>; rel="next"'
+    return response
+
+
+@blueprint.post("/ags/<course_id>/lineitems")
+def add_line_item(course_id: str) -> Response:
+    """Make a line item (contracts/moodle-4.2/ags-lineitem-create.json)."""
+    course = _authorized(course_id, LINE_ITEM)
+    item = LineItem(secrets.token_hex(4), course.id, "", 0)
+    _update(item)
     with state().lock:
-        course.line_items[number] = item
-    return _json(item, LINE_ITEM_TYPE, 201)
+        state().line_items[item.id] = item
+    return _json(lineitems.as_json(item, state().base_url), LINE_ITEM_TYPE, 201)
 
 
-@blueprint.route("/lineitems/<int:number>/lineitem", methods=["GET", "PUT", "DELETE"])
-def line_item(course_id: str, number: int) -> Response:
+@blueprint.get("/ags/<course_id>/lineitems/<item_id>/lineitem")
+def line_item(course_id: str, item_id: str) -> Response:
     """One of the tool's line items."""
-    course = _authorized(course_id, set(AGS_SCOPES[:2]) if request.method == "GET" else {AGS_SCOPES[0]})
-    item = course.line_items.get(number) or abort(404)
-    if request.method == "DELETE":
-        del course.line_items[number]
-        return Response(status=204)
-    if request.method == "PUT":
-        item.update(label=request.get_json(force=True)["label"])
-    return _json(item, LINE_ITEM_TYPE)
+    found = _line_item(_authorized(course_id, LINE_ITEM, LINE_ITEM_READ), item_id)
+    return _json(lineitems.as_json(found, state().base_url), LINE_ITEM_TYPE)
 
 
-@blueprint.post("/lineitems/<int:number>/lineitem/scores")
-def scores(course_id: str, number: int) -> Response:
-    """Take a score from the tool; one that is not newer is refused with 409, as Moodle does."""
-    course = _authorized(course_id, {AGS_SCOPES[3]})
-    item = course.line_items.get(number) or abort(404)
-    told = request.get_json(force=True)
-    person = course.person(str(told["userId"]))
-    if person is None or person.teaches:
-        return jsonify([]), 400  # type: ignore[return-value]
-    former = course.results.get((number, person.sub))
-    if former and datetime.fromisoformat(told["timestamp"]) <= datetime.fromisoformat(former["timestamp"]):
-        return jsonify([]), 409  # type: ignore[return-value]
+@blueprint.put("/ags/<course_id>/lineitems/<item_id>/lineitem")
+def change_line_item(course_id: str, item_id: str) -> Response:
+    """Change a line item."""
+    found = _line_item(_authorized(course_id, LINE_ITEM), item_id)
+    _update(found)
+    return _json(lineitems.as_json(found, state().base_url), LINE_ITEM_TYPE)
+
+
+@blueprint.delete("/ags/<course_id>/lineitems/<item_id>/lineitem")
+def remove_line_item(course_id: str, item_id: str) -> Response:
+    """Take a line item away, with its results."""
+    found = _line_item(_authorized(course_id, LINE_ITEM), item_id)
     with state().lock:
-        course.results[number, person.sub] = {
-            "id": f"{item['id'].partition('?')[0]}/results?type_id=1&user_id={person.sub}",
-            "userId": person.sub,
-            "resultScore": told.get("scoreGiven"),
-            "resultMaximum": item["scoreMaximum"],
-            "comment": told.get("comment", ""),
-            "scoreOf": item["id"],
-            "timestamp": told["timestamp"],
-        }
+        del state().line_items[found.id]
+    return Response(status=204)
+
+
+@blueprint.post("/ags/<course_id>/lineitems/<item_id>/lineitem/scores")
+def add_score(course_id: str, item_id: str) -> Response:
+    """Take a score (contracts/moodle-4.2/ags-score-post.json); one that is not newer is 409, as in Moodle."""
+    course = _authorized(course_id, SCORE)
+    found = _line_item(course, item_id)
+    try:
+        with state().lock:
+            found.score(course, request.get_json(force=True, silent=True))
+    except InvalidError as error:
+        abort(400, str(error))
+    except StaleError:
+        return _json([], "application/json", 409)
     return Response("", 200)
 
 
-@blueprint.get("/lineitems/<int:number>/lineitem/results")
-def results(course_id: str, number: int) -> Response:
-    """The results of a line item (contracts/moodle-4.2/ags-results.json)."""
-    course = _authorized(course_id, {AGS_SCOPES[2]})
+@blueprint.get("/ags/<course_id>/lineitems/<item_id>/lineitem/results")
+def results(course_id: str, item_id: str) -> Response:
+    """The results of a line item (contracts/moodle-4.2/ags-results.json), a page at a time when there are many."""
+    found = _line_item(_authorized(course_id, RESULT_READ), item_id)
     wanted = request.args.get("user_id")
-    found = [result for (item, sub), result in course.results.items() if item == number and wanted in (None, sub)]
-    return _json(found, RESULTS_TYPE)
+    shown = [result for sub, result in found.results.items() if wanted in (None, sub)]
+    start, size = request.args.get("from", 0, type=int), state().config.ags_page_size
+    body = [lineitems.result_as_json(found, result, state().base_url) for result in shown[start : start + size]]
+    response = _json(body, RESULTS_TYPE)
+    if start + size < len(shown):
+        more = f"{lineitems.item_url(found, state().base_url, '/results')}&limit={size}&from={start + size}"
+        response.headers["Link"] = f'<{more}>; rel="next"'
+    return response
 
 
-def _authorized(course_id: str, scopes: set[str]) -> Course:
-    value = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    ends, granted = state().tokens.get(value, (datetime.min.replace(tzinfo=UTC), frozenset()))
-    if ends < datetime.now(UTC):
+def _authorized(course_id: str, *scopes: str) -> Course:
+    """The course, for a request with a good token that has one of these scopes; 401, 403 or 404 otherwise."""
+    told = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    granted, ends = state().access_tokens.get(told, (frozenset[str](), datetime.min.replace(tzinfo=UTC)))
+    if ends <= datetime.now(UTC):
         abort(401)
-    if not scopes & granted:
+    if granted.isdisjoint(scopes):
         abort(403)
-    return state().courses.get(course_id) or abort(404)
+    return find_course(course_id)
 
 
-def _member(person: Person) -> dict[str, Any]:
-    member = {
-        "status": "Active" if person.active else "Inactive",
-        # Short names here, long ones in launches, and names escaped: that is how Moodle does it.
-        "roles": [*person.roles, *(person.role_uris[-1:] if person.is_test else [])],
+def _line_item(course: Course, item_id: str) -> LineItem:
+    found = state().line_items.get(item_id)
+    return found if found and found.course_id == course.id else abort(404)
+
+
+def _update(item: LineItem) -> None:
+    try:
+        item.update(request.get_json(force=True, silent=True))
+    except InvalidError as error:
+        abort(400, str(error))
+
+
+def _member(member: Member) -> dict[str, Any]:
+    person = member.person
+    shown = {
+        "status": "Active" if member.active else "Inactive",
+        "roles": member.short_roles,
         "user_id": person.sub,
         "lis_person_sourcedid": "",
+        # Names come escaped here, but not in launches: that is how Moodle does it.
         "name": html.escape(person.name),
         "given_name": html.escape(person.given_name),
         "family_name": html.escape(person.family_name),
         "email": person.email,
+        "ext_user_username": person.username,
     }
-    return {name: value for name, value in member.items() if value is not None}
+    return {name: value for name, value in shown.items() if value is not None}
 
 
 def _json(body: Any, content_type: str, status: int = 200) -> Response:

@@ -1,201 +1,207 @@
-"""What the sandbox LMS knows: people, courses, activities, grades, and the tool that is registered with it."""
+"""Everything one sandbox LMS remembers, in memory; also what tests and the demo call directly."""
 
+import json
+import secrets
 import threading
-import uuid
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
-MEMBERSHIP = "http://purl.imsglobal.org/vocab/lis/v2/membership"
-TEST_USER = "http://purl.imsglobal.org/vocab/lti/system/person#TestUser"
-
-
-@dataclass(frozen=True)
-class LmsConfig:
-    """How this LMS calls itself; `nrps_page_size` members a page."""
-
-    base_url: str = "http://localhost:8001"
-    name: str = "Sandbox LMS"
-    nrps_page_size: int = 5
+from lti_tool.sandbox.faults import Faults
+from lti_tool.sandbox.lms.claims import Launch, launch_claims
+from lti_tool.sandbox.lms.config import LmsConfig, Tool, Webhook
+from lti_tool.sandbox.lms.grades import Book, Grade, event, event_data
+from lti_tool.sandbox.lms.keys import SigningKey, new_key
+from lti_tool.sandbox.lms.lineitems import LineItem
+from lti_tool.sandbox.lms.outbox import Delivery, Outbox
+from lti_tool.sandbox.lms.people import Course, Member
+from lti_tool.sandbox.lms.seed import seed_courses, seed_grades
 
 
-@dataclass(frozen=True)
-class Tool:
-    """The registration of the tool."""
-
-    client_id: str
-    deployment_id: str
-    login_url: str
-    launch_url: str
-    jwks_url: str
-
-
-@dataclass(frozen=True)
-class Webhook:
-    """Where grades are posted to, and the secret that signs them."""
-
-    url: str
-    secret: str
-
-
-@dataclass
-class Person:
-    """Somebody with an account; `roles` are membership roles by their short names."""
-
-    sub: str
-    given_name: str
-    family_name: str
-    email: str | None
-    roles: tuple[str, ...]
-    is_test: bool = False
-    active: bool = True
-
-    @property
-    def name(self) -> str:
-        return f"{self.given_name} {self.family_name}"
-
-    @property
-    def teaches(self) -> bool:
-        return "Instructor" in self.roles
-
-    @property
-    def role_uris(self) -> list[str]:
-        uris = [
-            f"{MEMBERSHIP}/Instructor#{role}" if role == "TeachingAssistant" else f"{MEMBERSHIP}#{role}"
-            for role in self.roles
-        ]
-        return uris + ([TEST_USER] if self.is_test else [])
-
-
-@dataclass(frozen=True)
-class Activity:
-    """Something to do in a course; without points it is only completed."""
-
-    id: str
-    title: str
-    type: str
-    points: float | None
-
-
-@dataclass
-class Grade:
-    """What somebody reached in an activity."""
-
-    score: float | None
-    completed: bool
-    timestamp: datetime
-
-
-@dataclass
-class Course:
-    """A course with its people, activities, grades, and the line items that the tool made."""
-
-    id: str
-    label: str
-    title: str
-    people: list[Person]
-    activities: list[Activity]
-    grades: dict[tuple[str, str], Grade] = field(default_factory=dict)
-    line_items: dict[int, dict[str, Any]] = field(default_factory=dict)
-    results: dict[tuple[int, str], dict[str, Any]] = field(default_factory=dict)
-
-    def person(self, sub: str) -> Person | None:
-        return next((person for person in self.people if person.sub == sub), None)
-
-    def activity(self, activity_id: str) -> Activity | None:
-        return next((activity for activity in self.activities if activity.id == activity_id), None)
-
-
-@dataclass
-class Key:
-    """A signing key with its id."""
-
-    kid: str
-    private: RSAPrivateKey
-
-
-class State:
-    """Everything in this LMS, behind one lock."""
+class LmsState:
+    """One sandbox LMS. Whoever reads several parts at once, or changes one, holds `lock`."""
 
     def __init__(self, config: LmsConfig) -> None:
         self.config = config
         self.lock = threading.RLock()
-        self.courses = {course.id: course for course in _seed()}
-        self.keys = [_new_key()]
         self.tool: Tool | None = None
-        self.webhook: Webhook | None = None
-        self.tokens: dict[str, tuple[datetime, frozenset[str]]] = {}
-        self.last_moment = datetime.now(UTC)
+        self.outbox = Outbox(config)
+        self.faults = Faults()
+        self.courses: dict[str, Course] = seed_courses()
+        self.grades: Book = seed_grades()
+        self.line_items: dict[str, LineItem] = {}
+        self.access_tokens: dict[str, tuple[frozenset[str], datetime]] = {}
+        self.used_jti: set[str] = set()
+        self._keys = [new_key()]
+        self._launches: dict[str, Launch] = {}
+        self._base_url = config.base_url.rstrip("/") if config.base_url else None
+        for course in self.courses.values():
+            link = course.resource_link_id
+            self.line_items[link] = LineItem(link, course.id, "Badges", 100, resource_link_id=link)
 
-    def register_tool(self, tool: Tool) -> None:
-        """Let this tool launch."""
-        self.tool = tool
+    @property
+    def base_url(self) -> str:
+        """The issuer, and the start of every address; raises RuntimeError while nobody has told it."""
+        if self._base_url is None:
+            raise RuntimeError("The base URL is not known yet: set it, or send one request")
+        return self._base_url
 
-    def rotate_key(self, *, keep_old: bool = True) -> None:
-        """Sign with a new key; the old one stays in the key set or not."""
-        self.keys = [_new_key(), *(self.keys if keep_old else [])]
+    @base_url.setter
+    def base_url(self, url: str) -> None:
+        self._base_url = url.rstrip("/")
 
-    def now(self) -> datetime:
-        """A moment that is later than any before: AGS wants strictly increasing timestamps."""
+    def learn_base_url(self, url: str) -> None:
+        """Take this base URL unless there is one."""
         with self.lock:
-            self.last_moment = max(datetime.now(UTC), self.last_moment + timedelta(milliseconds=1))
-            return self.last_moment
+            self._base_url = self._base_url or url.rstrip("/")
 
-    def sign(self, claims: dict[str, Any], key: RSAPrivateKey | None = None, **headers: Any) -> str:
-        """A JWT over any claims, with the newest key unless another is given."""
-        newest = self.keys[0]
-        return jwt.encode(claims, key or newest.private, algorithm="RS256", headers={"kid": newest.kid} | headers)
+    @property
+    def webhook(self) -> Webhook | None:
+        """Where grade events go; None while nobody wants them."""
+        return self.outbox.webhook
 
+    @webhook.setter
+    def webhook(self, webhook: Webhook | None) -> None:
+        self.outbox.webhook = webhook
 
-def _new_key() -> Key:
-    return Key(uuid.uuid4().hex[:20], generate_private_key(public_exponent=65537, key_size=2048))
+    def register_tool(
+        self,
+        *,
+        login_url: str,
+        launch_url: str,
+        jwks_url: str,
+        target_link_uri: str | None = None,
+        client_id: str = "sandbox-client",
+        deployment_id: str = "1",
+    ) -> Tool:
+        """Register the tool in place of any former one; it opens at `target_link_uri`, else at `launch_url`."""
+        self.tool = Tool(client_id, deployment_id, login_url, launch_url, jwks_url, target_link_uri or launch_url)
+        return self.tool
 
+    @property
+    def key(self) -> SigningKey:
+        """The key that signs launches."""
+        return self._keys[0]
 
-def _learner(sub: str, given: str, family: str, email: str | None = "") -> Person:
-    address = f"{given.lower()}@example.org" if email == "" else email
-    return Person(sub, given, family, address, ("Learner",))
+    def rotate_key(self, keep_old: bool = True) -> SigningKey:
+        """Sign with a new key from now on; the old ones stay in the key set or go."""
+        with self.lock:
+            self._keys = [new_key(), *(self._keys if keep_old else [])]
+            return self.key
 
+    def key_set(self) -> dict[str, Any]:
+        """The public keys (RFC 7517), newest first."""
+        return {"keys": [key.public_jwk() for key in self._keys]}
 
-def _seed() -> list[Course]:
-    terry = Person("3", "Terry", "Teacher", "terry@example.org", ("Instructor",))
-    tariq = Person("21", "Tariq", "Assistant", "tariq@example.org", ("Instructor", "TeachingAssistant"))
-    learners = [
-        _learner("4", "Lea", "Learner", "learner@example.org"),
-        _learner("5", "Noor", "Nomail", None),
-        _learner("6", "Ola", "Okafor"),
-        _learner("7", "Pim", "Peters"),
-        _learner("8", "Quinn", "Quist"),
-        _learner("9", "Rosa", "Rossi"),
-        _learner("10", "Sam", "O’Neill & Sons"),
-        _learner("11", "Tove", "Tanaka"),
-        _learner("12", "Uma", "Ulrich"),
-        _learner("13", "Vera", "Vega"),
-    ]
-    test = Person("90", "Test", "Student", None, ("Learner",), is_test=True)
-    observer = Person("91", "Olga", "Observer", "olga@example.org", ("Mentor",))
-    biology = Course(
-        "2",
-        "BIO101",
-        "Biology 101",
-        [terry, tariq, *learners, test, observer],
-        [
-            Activity("quiz-1", "Quiz 1", "quiz", 10),
-            Activity("lab-2", "Lab 2", "lab", None),
-            Activity("essay", "Essay", "assignment", 100),
-        ],
-    )
-    chemistry = Course(
-        "3",
-        "CHE201",
-        "Chemistry 201",
-        [terry, *learners[:4]],
-        [Activity("quiz-1", "Quiz 1", "quiz", 10), Activity("titration", "Titration", "lab", None)],
-    )
-    earlier = datetime.now(UTC) - timedelta(days=1)
-    for sub, score in (("6", 9.0), ("7", 7.0), ("8", 5.5), ("5", 8.5), ("10", 10.0)):
-        biology.grades["quiz-1", sub] = Grade(score, True, earlier)
-    biology.grades["lab-2", "9"] = Grade(None, True, earlier)
-    return [biology, chemistry]
+    def begin_launch(self, launch: Launch) -> str:
+        """Remember a launch that starts now; gives its `lti_message_hint`."""
+        launch_id = f"ltilaunch{launch.course_id}_{secrets.randbelow(10**9)}"
+        with self.lock:
+            self._launches[launch_id] = launch
+        return json.dumps({"cmid": int(launch.course_id), "launchid": launch_id}, separators=(",", ":"))
+
+    def find_launch(self, message_hint: str) -> Launch | None:
+        """The launch that this `lti_message_hint` was given for."""
+        try:
+            return self._launches.get(str(json.loads(message_hint)["launchid"]))
+        except (ValueError, TypeError, KeyError):
+            return None
+
+    def claims(self, person: str, course: str, nonce: str, target: str = "iframe") -> dict[str, Any]:
+        """The claims of a good launch by the person with this `sub`; raises LookupError."""
+        if self.tool is None:
+            raise LookupError("No tool is registered")
+        where, member = self.member(course, person)
+        now = datetime.now(UTC)
+        end = now + timedelta(seconds=self.config.launch_token_life)
+        times = {"nonce": nonce, "iat": int(now.timestamp()), "exp": int(end.timestamp())}
+        return times | launch_claims(self.base_url, self.config.name, self.tool, where, member, target)
+
+    def id_token(
+        self,
+        person: str,
+        course: str,
+        nonce: str,
+        *,
+        target: str = "iframe",
+        key: SigningKey | None = None,
+        headers: Mapping[str, Any] | None = None,
+        **overrides: Any,
+    ) -> str:
+        """A signed launch, good or bad: `overrides` replace claims and `headers` header members, None leaves one out.
+
+        Raises LookupError when person, course or tool is unknown.
+        """
+        signing = key or self.key
+        claims = self.claims(person, course, nonce, target) | overrides
+        header = {"kid": signing.kid} | dict(headers or {})
+        return jwt.encode(
+            {name: value for name, value in claims.items() if value is not None},
+            signing.private,
+            algorithm="RS256",
+            headers={name: value for name, value in header.items() if value is not None},
+        )
+
+    def member(self, course_id: str, sub: str) -> tuple[Course, Member]:
+        """A course and one of its members; raises LookupError."""
+        course = self.courses.get(course_id)
+        member = course.member(sub) if course else None
+        if course is None or member is None:
+            raise LookupError("There is no such person in this course")
+        return course, member
+
+    def enrol(self, course_id: str, member: Member) -> None:
+        """Add a member to a course, or replace the one with the same `sub`; raises KeyError."""
+        with self.lock:
+            course = self.courses[course_id]
+            others = tuple(other for other in course.members if other.person.sub != member.person.sub)
+            self.courses[course_id] = replace(course, members=(*others, member))
+
+    def grade(
+        self,
+        course_id: str,
+        sub: str,
+        activity_id: str,
+        score: float | None = None,
+        completed: bool | None = None,
+        released: bool = True,
+    ) -> Delivery:
+        """Store points, or that it is done or not, and post the event; raises LookupError and ValueError."""
+        if (score is None) == (completed is None):
+            raise ValueError("Give either a score or whether it is completed")
+        course, member = self.member(course_id, sub)
+        activity = course.activity(activity_id)
+        if activity is None or not member.is_learner:
+            raise LookupError("There is no such activity, or the person is no learner")
+        if score is not None and (activity.maximum is None or not 0 <= score < float("inf")):
+            raise ValueError("A score is 0 or more, and this activity must have points")
+        with self.lock:
+            at = self._next_time((course_id, sub, activity_id))
+            grade = Grade(at, score, completed, released)
+            self.grades[course_id, sub, activity_id] = grade
+        data = event_data(self.tool.deployment_id if self.tool else "1", course, sub, activity, grade)
+        title = f"{activity.title}, {member.person.name}"
+        return self.outbox.post(title, json.dumps(event(data, at)))
+
+    def announce(self, course_id: str) -> Delivery:
+        """Post all present grades of a course as one batch; raises LookupError when there is none."""
+        with self.lock:
+            course = self.courses[course_id]
+            deployment_id = self.tool.deployment_id if self.tool else "1"
+            batch = [
+                event_data(deployment_id, course, sub, activity, grade)
+                for (place, sub, activity_id), grade in self.grades.items()
+                if place == course_id and (activity := course.activity(activity_id)) is not None
+            ]
+        if not batch:
+            raise LookupError("There are no grades in this course")
+        return self.outbox.post(f"{len(batch)} earlier grades", json.dumps(event(batch, datetime.now(UTC))))
+
+    def _next_time(self, place: tuple[str, str, str]) -> datetime:
+        now = datetime.now(UTC)
+        former = self.grades.get(place)
+        # Two events about one grade never carry the same time, not even in milliseconds.
+        return max(now, former.at + timedelta(milliseconds=1)) if former else now

@@ -1,18 +1,17 @@
 """How the views of the sandbox LMS reach its state."""
 
-from flask import current_app
+from flask import abort, current_app
 
-from lti_tool.sandbox.lms.state import State
-from lti_tool.sandbox.lms.webhooks import Delivery
+from lti_tool.sandbox.lms.people import Course
+from lti_tool.sandbox.lms.state import LmsState
 
 
-def state() -> State:
+def state() -> LmsState:
     """The state of the LMS that answers this request."""
-    found: State = current_app.extensions["sandbox_lms"]
+    found: LmsState = current_app.extensions["sandbox_lms"]
     return found
 
 
-def deliveries() -> list[Delivery]:
-    """Every webhook so far, oldest first."""
-    found: list[Delivery] = current_app.extensions["sandbox_deliveries"]
-    return found
+def find_course(course_id: str) -> Course:
+    """The course with this id; 404 when there is none."""
+    return state().courses.get(course_id) or abort(404)
