@@ -70,6 +70,8 @@ def create_app(settings: Settings, tools: Toolbox | None = None) -> Flask:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     app.extensions["lti_badges"] = WebParts(tools, create_queue(tools))
+    # First, so that a request has its reference before anything can refuse it.
+    errors.register(app)
     csrf = CSRFProtect(app)
     for public in (lti.blueprint, webhooks.blueprint):
         csrf.exempt(public)
@@ -85,7 +87,6 @@ def create_app(settings: Settings, tools: Toolbox | None = None) -> Flask:
         health.blueprint,
     ):
         app.register_blueprint(blueprint)
-    errors.register(app)
     filters.register(app)
     security.register(app)
     return app

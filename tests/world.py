@@ -25,7 +25,7 @@ from lti_tool.toolbox import Toolbox
 
 CLIENT_ID, DEPLOYMENT_ID = "lti-badges-test", "1"
 BIOLOGY, CHEMISTRY = "2", "3"
-TEACHER, LEARNER, NO_MAIL, EARLY, CLOSE = "3", "4", "5", "6", "7"
+TEACHER, LEARNER, NO_MAIL, EARLY, CLOSE, TUTOR = "3", "4", "5", "6", "7", "20"
 LEARNER_ADDRESS = "learner@example.org"
 
 

@@ -147,7 +147,7 @@ def release(session: Session, now: datetime, *, course_id: int | None = None, pe
         query = query.where(Award.course_id == course_id)
     if person_id is not None:
         query = query.where(Award.person_id == person_id)
-    for award, enrolment in session.execute(query).tuples():
+    for award, enrolment in session.execute(query):
         settle(session, award, enrolment, now)
 
 

@@ -199,7 +199,7 @@ def list_sources(tools: Toolbox) -> list[dict[str, Any]]:
                 "address": f"{tools.settings.base_url}/webhooks/{source.public_id}",
                 "last_event": last_event,
             }
-            for source, last_event in session.execute(query).tuples()
+            for source, last_event in session.execute(query)
         ]
 
 

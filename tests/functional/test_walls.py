@@ -4,7 +4,7 @@ import pytest
 import requests
 
 from lti_tool.sandbox.visitor import HTML, Visitor
-from tests.world import BIOLOGY, CHEMISTRY, LEARNER, TEACHER, World
+from tests.world import BIOLOGY, CHEMISTRY, LEARNER, TEACHER, TUTOR, World
 
 TEACHER_PAGES = ("", "connection", "learners", "issuer", "rules/new", "rules/{rule}", "awards/{award}")
 TEACHER_FORMS = ("issuer", "rules", "rules/{rule}/activate", "rules/{rule}/pause", "awards/{award}/retry")
@@ -93,16 +93,23 @@ def test_things_of_another_course_are_not_found_in_ones_own(world: World) -> Non
 
 
 def test_two_courses_in_one_browser_do_not_mix(world: World) -> None:
-    browser = world.ready_course()
+    # A tutor in the one, a learner in the other.
+    browser = world.launch(TUTOR)
     biology = course_path(world, browser)
-    world.launch("20", CHEMISTRY, browser)
+    world.launch(TUTOR, CHEMISTRY, browser)
     chemistry = course_path(world, browser)
     assert "/mine/" in browser.url
-    # Teacher in the one, learner in the other, in the same browser.
     assert get(browser, biology).status_code == 200
     assert get(browser, chemistry).status_code == 404
     assert get(browser, chemistry + "mine/").status_code == 200
     assert get(browser, biology + "learners").status_code == 200
+
+
+def test_another_person_in_the_same_browser_ends_the_former_visit(world: World) -> None:
+    browser = world.launch(TEACHER)
+    biology = course_path(world, browser)
+    world.launch(LEARNER, CHEMISTRY, browser)
+    assert get(browser, biology).status_code == 404
 
 
 def test_a_form_without_its_token_is_refused(world: World) -> None:

@@ -98,7 +98,7 @@ def course_report(session: Session, course_id: int) -> CourseReport:
 
 def _award_counts(session: Session, course_id: int) -> dict[AwardStatus, int]:
     query = select(Award.status, func.count()).where(Award.course_id == course_id).group_by(Award.status)
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def _connection(session: Session, course: Course) -> ConnectionView | None:
@@ -121,9 +121,7 @@ def _rules(session: Session, course_id: int, learners: int) -> list[RuleCard]:
             select(Award.rule_id, func.count())
             .where(Award.course_id == course_id, Award.status == AwardStatus.ISSUED)
             .group_by(Award.rule_id)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     rules = session.scalars(
         select(Rule).where(Rule.course_id == course_id).options(joinedload(Rule.badge_class)).order_by(Rule.id)
@@ -149,7 +147,7 @@ def _stuck(session: Session, course_id: int, failed: int) -> list[Stuck]:
     )
     held = [
         Stuck(HOLD_LABEL[reason], awarding.HOLD_ADVICE[reason], number, reason is HoldReason.NO_CONNECTION)
-        for reason, number in session.execute(query).tuples()
+        for reason, number in session.execute(query)
         if reason is not None
     ]
     refused = Stuck(
