@@ -30,7 +30,8 @@ class Queue:
             "roster": self._task("roster", lambda row_id: roster.sync(tools, row_id, _now())),
         }
         self.huey.periodic_task(crontab(minute="*"), name="sweep")(self.sweep)
-        self.huey.on_startup(name="heartbeat")(lambda: upkeep.beat(tools, "worker", _now()))
+        # What a worker that died has left is found at once, not only at the next full minute.
+        self.huey.on_startup(name="sweep")(self.sweep)
 
     def wake(self, kind: str, row_id: int, at: datetime | None = None) -> None:
         """Announce a row; a queue that is out of reach is no loss, for the sweep finds the row."""

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
+from sqlalchemy import select, update
+from sqlalchemy.orm import selectinload
 
 from lti_tool.app import create_app
+from lti_tool.models import Award, BadgrServer, Person
 from lti_tool.sandbox.badgr import BadgrConfig, BadgrState, create_badgr
 from lti_tool.sandbox.lms import LmsConfig, LmsState, create_lms
 from lti_tool.sandbox.lms.config import Webhook
@@ -25,7 +28,7 @@ from lti_tool.toolbox import Toolbox
 
 CLIENT_ID, DEPLOYMENT_ID = "lti-badges-test", "1"
 BIOLOGY, CHEMISTRY = "2", "3"
-TEACHER, LEARNER, NO_MAIL, EARLY, CLOSE, TUTOR = "3", "4", "5", "6", "7", "20"
+TEACHER, LEARNER, NO_MAIL, EARLY, CLOSE, TUTOR, FORMER = "3", "4", "5", "6", "7", "20", "16"
 LEARNER_ADDRESS = "learner@example.org"
 
 
@@ -74,12 +77,13 @@ class World:
     def connect(self, teacher: Visitor, user: str = "Olive Owner", decision: str = "allow") -> Visitor:
         """Connect the course to Badgr in a tab of its own; gives that tab."""
         tab = Visitor()
-        tab.open(self._connect_url(teacher))
+        tab.open(self.connect_url(teacher))
         tab.submit("/badgr/begin")
         account = next(u for u in self.badgr.users.values() if u.name == user)
         return tab.submit(None, {"user": account.entity_id}, ("decision", decision))
 
-    def _connect_url(self, teacher: Visitor) -> str:
+    def connect_url(self, teacher: Visitor) -> str:
+        """The address behind "Connect to Badgr" on the page that a teacher is at."""
         return str(teacher.browser.absolute_url(teacher.page.select_one("a[href*='/badgr/connect']")["href"]))
 
     def make_rule(
@@ -126,6 +130,25 @@ class World:
     def grade(self, sub: str, activity: str = "quiz-1", course: str = BIOLOGY, **grade: Any) -> Delivery:
         """Grade in the LMS and wait until its webhook was answered; what it causes is not worked on yet."""
         return self.lms.outbox.wait(self.lms.grade(course, sub, activity, **grade).id)
+
+    def tick(self) -> None:
+        """Let every waiting time of awards and events pass, then do what is due."""
+        now = datetime.now(UTC)
+        with self.tools.database.write() as session:
+            session.execute(update(Award).where(Award.due_at > now).values(due_at=now))
+            session.execute(update(BadgrServer).values(token_calls_after=None))
+            session.commit()
+        self.sweep()
+
+    def award_of(self, sub: str) -> Award:
+        """The only award of a person, with its steps."""
+        query = select(Award).join(Person).where(Person.sub == sub).options(selectinload(Award.steps))
+        with self.tools.database.read() as session:
+            return session.scalars(query).one()
+
+    def token_calls(self) -> int:
+        """How many requests for a token Badgr has seen."""
+        return sum(request.path.startswith("/o/token") for request in self.badgr.requests)
 
     def held_by(self, address: str) -> list[str]:
         """The names of the live badges that an address has at Badgr."""

@@ -1,0 +1,116 @@
+"""Exactly one assertion, whatever goes wrong between the tool and Badgr; and the time line tells the story."""
+
+from dataclasses import replace
+
+import pytest
+
+from lti_tool.models import AwardStatus
+from lti_tool.sandbox.badgr import Fault
+from tests.world import BIOLOGY, LEARNER, LEARNER_ADDRESS, World
+
+POST, GET = "POST", "GET"
+ASSERTIONS = "/assertions$"
+HTML = "<!doctype html><h1>Maintenance</h1>"
+EMPTY = '{"status":{"success":true,"description":"ok"},"result":[]}'
+THROTTLED = {"status": 429, "body": "{}", "headers": {"Retry-After": "1"}}
+
+FAULTS = {
+    "500 before the award": Fault(ASSERTIONS, method=POST),
+    "500 after the award": Fault(ASSERTIONS, method=POST, after_work=True),
+    "502 before": Fault(ASSERTIONS, method=POST, status=502),
+    "502 after": Fault(ASSERTIONS, method=POST, status=502, after_work=True),
+    "504 after": Fault(ASSERTIONS, method=POST, status=504, after_work=True),
+    "503 with Retry-After": Fault(ASSERTIONS, method=POST, status=503, headers={"Retry-After": "1"}),
+    "429": Fault(ASSERTIONS, method=POST, **THROTTLED),  # type: ignore[arg-type]
+    "reset before": Fault(ASSERTIONS, "reset", POST),
+    "reset after": Fault(ASSERTIONS, "reset", POST, after_work=True),
+    "truncated answer": Fault(ASSERTIONS, "truncate", POST, after_work=True),
+    "HTML with 200 before": Fault(ASSERTIONS, method=POST, status=200, body=HTML),
+    "HTML with 201 after": Fault(ASSERTIONS, method=POST, status=201, body=HTML, after_work=True),
+    "empty result after": Fault(ASSERTIONS, method=POST, status=201, body=EMPTY, after_work=True),
+    "redirect to maintenance": Fault(ASSERTIONS, method=POST, status=302, headers={"Location": "/maintenance"}),
+    "look-up fails": Fault(ASSERTIONS, method=GET),
+    "look-up is nonsense": Fault(ASSERTIONS, method=GET, status=200, body=HTML),
+    "three failures in a row": Fault(ASSERTIONS, method=POST, after_work=False, times=3),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_exactly_one_assertion(world: World, name: str) -> None:
+    world.ready_course()
+    world.badgr.faults.add(FAULTS[name])
+    delivery = world.grade(LEARNER, score=9)
+    world.work()
+    for _ in range(5):
+        world.lms.outbox.wait(world.lms.outbox.send_again(delivery.id).id)
+        world.tick()
+    award = world.award_of(LEARNER)
+    (assertion,) = world.badgr.live_assertions(LEARNER_ADDRESS)
+    assert (award.status, award.assertion_id) == (AwardStatus.ISSUED, assertion.entity_id)
+    assert award.steps[0].kind == "opened"
+    assert award.steps[-1].kind == "issued"
+    assert assertion.entity_id in award.steps[-1].text
+
+
+def test_after_a_lost_answer_the_story_is_told(world: World) -> None:
+    world.ready_course()
+    world.badgr.faults.add(Fault(ASSERTIONS, "reset", POST, after_work=True))
+    world.grade(LEARNER, score=9)
+    world.work()
+    assert "Badgr's answer got lost" in world.award_of(LEARNER).steps[-1].text
+
+
+def test_a_badge_that_is_there_already_is_not_sent_again(world: World) -> None:
+    teacher = world.ready_course()
+    badge = next(b for b in world.badgr.badge_classes.values() if b.name == "Algebra I")
+    by_hand = next(a for a in world.badgr.live_assertions() if a.badge_class_id == badge.entity_id)
+    by_hand.recipient.identity = LEARNER_ADDRESS
+    world.grade(LEARNER, score=9)
+    world.work()
+    assert len(world.badgr.live_assertions(LEARNER_ADDRESS)) == 1
+    award = world.award_of(LEARNER)
+    assert award.assertion_id == by_hand.entity_id
+    teacher.open(f"{world.course_url(teacher)}awards/{award.id}")
+    assert "Badgr already has it; nothing was sent." in teacher.text
+
+
+def test_a_refusal_for_good_says_why_and_can_be_sent_again(world: World) -> None:
+    teacher = world.ready_course()
+    refusal = (
+        '{"status":{"success":false,"description":"bad request"},"result":[],'
+        '"fieldErrors":{"recipient":{"non_field_errors":["Enter a valid email address."]}},"validationErrors":[]}'
+    )
+    world.badgr.faults.add(Fault(ASSERTIONS, method=POST, status=400, body=refusal))
+    world.grade(LEARNER, score=9)
+    world.work()
+    world.tick()
+    award = world.award_of(LEARNER)
+    assert award.status is AwardStatus.FAILED
+    assert "Not accepted by Badgr (1 award)" in teacher.open(world.course_url(teacher)).text
+    teacher.open(f"{world.course_url(teacher)}awards/{award.id}")
+    assert "Enter a valid email address." in teacher.text
+    teacher.submit("/retry")
+    world.work()
+    assert world.held_by(LEARNER_ADDRESS) == ["Algebra I"]
+
+
+def test_a_badge_class_that_is_gone_is_explained(world: World) -> None:
+    world.ready_course()
+    gone = next(b for b in world.badgr.badge_classes.values() if b.name == "Algebra I")
+    world.badgr.badge_classes[gone.entity_id].issuer_id = "elsewhere"
+    world.grade(LEARNER, score=9)
+    world.work()
+    award = world.award_of(LEARNER)
+    assert award.status is AwardStatus.FAILED
+    assert "may not use it" in (award.advice or "")
+
+
+def test_the_address_is_sent_in_lower_case_and_found_with_a_plus(world: World) -> None:
+    _, member = world.lms.member(BIOLOGY, LEARNER)
+    world.lms.enrol(BIOLOGY, replace(member, person=replace(member.person, email="Lea+Badges@Example.ORG")))
+    world.ready_course()
+    world.badgr.faults.add(Fault(ASSERTIONS, "reset", POST, after_work=True))
+    world.grade(LEARNER, score=9)
+    world.work()
+    world.tick()
+    assert world.held_by("lea+badges@example.org") == ["Algebra I"]
