@@ -19,6 +19,7 @@ from sqlalchemy import (
     TypeDecorator,
     create_engine,
     event,
+    inspect,
     make_url,
     select,
 )
@@ -114,7 +115,9 @@ def insert_if_absent(session: Session, model: type[Base], key: dict[str, Any], *
     """Insert a row unless one has this unique key; whether it was inserted. Safe when several try at once."""
     insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
     statement = insert(model).values(**key, **values).on_conflict_do_nothing(index_elements=list(key))
-    return session.connection().execute(statement).rowcount == 1
+    # Not by the row count: PostgreSQL's driver does not tell it for such an insert.
+    inserted = statement.returning(*inspect(model).primary_key)
+    return session.connection().execute(inserted).first() is not None
 
 
 def get_or_create(session: Session, model: type[Row], key: dict[str, Any], **defaults: Any) -> Row:

@@ -176,6 +176,11 @@ def running_world(
             **settings,
         )
         app = create_app(chosen)
+        storage = app.extensions["lti_badges"].queue.huey.storage
+        storage.blocking = False
+        # A thread of this server lives for one request only, and PostgreSQL's queue keeps a connection per thread.
+        app.teardown_request(lambda _: storage.close())
+        stack.callback(storage.close)
         tools: Toolbox = app.extensions["lti_badges"].tools
         stack.callback(tools.database.dispose)
         stack.enter_context(LocalServer(app, "127.0.0.1", port))
