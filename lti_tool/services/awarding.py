@@ -27,28 +27,34 @@ from lti_tool.models import (
 )
 from lti_tool.toolbox import Toolbox
 
+HOLD_LABEL = {
+    HoldReason.NO_EMAIL: "Held: no e-mail address",
+    HoldReason.NOT_ON_ROSTER: "Held: not on the course list yet",
+    HoldReason.NOT_A_LEARNER: "Held: not a learner",
+    HoldReason.NO_CONNECTION: "Held: no Badgr connection",
+}
 HOLD_ADVICE = {
     HoldReason.NO_EMAIL: (
-        "Held: no e-mail address. The LMS does not tell this learner's address; ask the LMS administrator to let the "
+        "The LMS does not tell this learner's address; ask the LMS administrator to let the "
         "Badges tool see e-mail addresses. The badge goes out by itself as soon as the address is known."
     ),
     HoldReason.NOT_ON_ROSTER: (
-        "Held: the LMS has not yet confirmed that this person is a learner in this course. The badge goes out by "
+        "The LMS has not yet confirmed that this person is a learner in this course. The badge goes out by "
         "itself when the course list says so or the person opens Badges."
     ),
     HoldReason.NOT_A_LEARNER: (
-        "Held: this person is not a learner in this course (a teacher, an observer, a preview account, or somebody "
+        "This person is not a learner in this course (a teacher, an observer, a preview account, or somebody "
         "who has left it). No badge is sent."
     ),
     HoldReason.NO_CONNECTION: (
-        "Held: the course is not connected to Badgr. A teacher of the course can connect it on the Badges page; "
+        "The course is not connected to Badgr. A teacher of the course can connect it on the Badges page; "
         "everything that waits goes out then."
     ),
 }
 ROSTER_PAUSE = timedelta(minutes=10)
 
 
-def award_earned(session: Session, course: Course, enrolment: Enrolment, event_id: int | None, now: datetime) -> None:
+def award_earned(session: Session, course: Course, enrolment: Enrolment, now: datetime) -> None:
     """Open an award for every active rule of the course that this person meets and has no award of yet."""
     rules = session.scalars(
         select(Rule).where(Rule.course_id == course.id, Rule.status == RuleStatus.ACTIVE).order_by(Rule.id)
@@ -60,7 +66,7 @@ def award_earned(session: Session, course: Course, enrolment: Enrolment, event_i
     for rule in rules:
         decision = decide(rule.criteria, scores, rule.counts_from)
         if decision.earned:
-            open_award(session, rule, enrolment, decision, titles, event_id, now)
+            open_award(session, rule, enrolment, decision, titles, now)
 
 
 def open_award(
@@ -69,7 +75,6 @@ def open_award(
     enrolment: Enrolment,
     decision: Decision,
     titles: dict[int, str],
-    event_id: int | None,
     now: datetime,
 ) -> None:
     """Record that a person earned a badge; does nothing when there is an award of this badge for this person."""
@@ -92,7 +97,7 @@ def open_award(
     award = session.scalars(select(Award).filter_by(**key)).one()
     sentence = describe(rule.criteria, titles)
     details = " ".join(reason.detail for reason in decision.reasons)
-    add_step(session, award, "opened", f"Earned: {sentence}. {details}", now, event_id)
+    add_step(session, award, "opened", f"Earned: {sentence}. {details}", now, _event_of(session, award, decision))
     settle(session, award, enrolment, now)
 
 
@@ -105,7 +110,7 @@ def settle(session: Session, award: Award, enrolment: Enrolment, now: datetime) 
         make_due(session, award, now)
         return
     if award.hold_reason is not reason:
-        add_step(session, award, "held", HOLD_ADVICE[reason], now)
+        add_step(session, award, "held", f"{HOLD_LABEL[reason]}. {HOLD_ADVICE[reason]}", now)
     award.status, award.hold_reason, award.advice = AwardStatus.HELD, reason, HOLD_ADVICE[reason]
     if reason is HoldReason.NOT_ON_ROSTER:
         wake(session, "roster", award.course_id)
@@ -206,6 +211,19 @@ def learner_query(course_id: int) -> Any:
             Enrolment.roster_role.is_(None) | Enrolment.roster_role.not_in(others),
         )
         .order_by(Person.name, Person.id)
+    )
+
+
+def _event_of(session: Session, award: Award, decision: Decision) -> int | None:
+    """The event that brought the latest of the results that decided."""
+    return session.scalar(
+        select(Result.event_id)
+        .where(
+            Result.person_id == award.person_id,
+            Result.activity_id.in_([reason.activity_id for reason in decision.reasons]),
+        )
+        .order_by(Result.occurred_at.desc())
+        .limit(1)
     )
 
 

@@ -180,7 +180,7 @@ def _apply(session: Session, event: Event, grades: list[GradeEvent], now: dateti
         )
         changed = [_store(session, course, person, grade, event, now) for grade in group]
         if any(changed):
-            awarding.award_earned(session, course, enrolment, event.id, now)
+            awarding.award_earned(session, course, enrolment, now)
     return "; ".join(dict.fromkeys(unmatched)) or None
 
 

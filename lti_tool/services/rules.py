@@ -103,7 +103,7 @@ def activate(tools: Toolbox, course_id: int, rule_id: int, now: datetime, *, als
         titles = awarding.activity_titles(session, course_id)
         for standing in standings(session, rule):
             if standing.decision.earned:
-                awarding.open_award(session, rule, standing.enrolment, standing.decision, titles, None, now)
+                awarding.open_award(session, rule, standing.enrolment, standing.decision, titles, now)
         session.commit()
         log.info("rule_activated", rule_id=rule_id, course_id=course_id)
 

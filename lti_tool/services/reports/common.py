@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lti_tool.models import Award, AwardStatus, BadgeClass, HoldReason
+from lti_tool.models import Award, AwardStatus, BadgeClass
+from lti_tool.services import awarding
 
 ON_THE_WAY = (AwardStatus.PENDING, AwardStatus.SENDING)
 STATE = {
@@ -20,12 +21,6 @@ LABEL = {
     "on_the_way": "Being issued",
     "held": "Held",
     "failed": "Not accepted by Badgr",
-}
-HOLD_LABEL = {
-    HoldReason.NO_EMAIL: "Held: no e-mail address",
-    HoldReason.NOT_ON_ROSTER: "Held: not on the course list yet",
-    HoldReason.NOT_A_LEARNER: "Held: not a learner",
-    HoldReason.NO_CONNECTION: "Held: no Badgr connection",
 }
 
 
@@ -62,7 +57,7 @@ def state_of(award: Award) -> str:
 def label_of(award: Award) -> str:
     """The state of an award in words."""
     if award.status is AwardStatus.HELD and award.hold_reason is not None:
-        return HOLD_LABEL[award.hold_reason]
+        return awarding.HOLD_LABEL[award.hold_reason]
     return LABEL[state_of(award)]
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, joinedload
 from lti_tool.domain.criteria import describe
 from lti_tool.models import Award, AwardStatus, Course, HoldReason, Person, Rule, RuleStatus
 from lti_tool.services import awarding
-from lti_tool.services.reports.common import HOLD_LABEL, ON_THE_WAY, BadgeView, badge_view
+from lti_tool.services.reports.common import ON_THE_WAY, BadgeView, badge_view
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _stuck(session: Session, course_id: int, failed: int) -> list[Stuck]:
         .group_by(Award.hold_reason)
     )
     held = [
-        Stuck(HOLD_LABEL[reason], awarding.HOLD_ADVICE[reason], number, reason is HoldReason.NO_CONNECTION)
+        Stuck(awarding.HOLD_LABEL[reason], awarding.HOLD_ADVICE[reason], number, reason is HoldReason.NO_CONNECTION)
         for reason, number in session.execute(query)
         if reason is not None
     ]

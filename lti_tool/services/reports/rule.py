@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, joinedload
 from lti_tool.domain.criteria import describe
 from lti_tool.models import Award, Rule
 from lti_tool.services import awarding, rules
-from lti_tool.services.reports.common import HOLD_LABEL, BadgeView, badge_view, label_of, state_of
+from lti_tool.services.reports.common import BadgeView, badge_view, label_of, state_of
 
 SHOWN = 100
 
@@ -111,7 +111,7 @@ def _person(rule: Rule, standing: rules.Standing) -> PreviewPerson:
 
 def _note(rule: Rule, standing: rules.Standing) -> str | None:
     reason = awarding.why_held(rule.course, standing.enrolment)
-    return HOLD_LABEL[reason] if reason else None
+    return awarding.HOLD_LABEL[reason] if reason else None
 
 
 def _awards(session: Session, rule: Rule) -> list[AwardRow]:
