@@ -1,4 +1,4 @@
-"""The browser of these tests really blocks third-party cookies; otherwise the journey in the frame would prove nothing."""
+"""The browser of these tests really blocks third-party cookies; else the journey in the frame would prove nothing."""
 
 from flask import Flask, request
 from playwright.sync_api import BrowserContext
