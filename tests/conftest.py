@@ -12,6 +12,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from lti_tool.db import Database
 from lti_tool.migrate import migrate
+from tests.http_server import AnsweringServer
 from tests.postgresql import private_postgresql
 
 TEMPLATE = "migrated"
@@ -47,6 +48,14 @@ def database(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
     yield database
     database.dispose()
+
+
+@pytest.fixture
+def server() -> Iterator[AnsweringServer]:
+    """A server on loopback."""
+    server = AnsweringServer()
+    yield server
+    server.stop()
 
 
 def _sqlite_copies(folder: Path) -> Callable[[], str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import requests
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 DUPLICATE = "previous award of this badge already exists"
 
@@ -90,8 +91,9 @@ class InvalidScopeError(BadgrError):
 
 def from_exception(error: requests.RequestException, *, wrote: bool) -> BadgrError:
     """The error for a call without an answer; `wrote` says that the call would have changed something."""
-    # A connection that was never made has changed nothing.
-    never_sent = isinstance(error, requests.ConnectTimeout) or "NewConnectionError" in str(error)
+    # A connection that was never made has changed nothing. (requests wraps urllib3's reason in its own errors.)
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    never_sent = isinstance(reason, NewConnectionError | ConnectTimeoutError)
     advice = "Badgr did not answer in time or closed the connection. It is tried again by itself."
     return UnreachableError(advice, in_doubt=wrote and not never_sent)
 

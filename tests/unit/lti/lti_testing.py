@@ -2,8 +2,7 @@
 
 import base64
 import json
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -13,8 +12,6 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from jwt.algorithms import RSAAlgorithm
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
-from werkzeug.wrappers import Request, Response
 
 from lti_tool.db import Database
 from lti_tool.http import new_session
@@ -22,6 +19,7 @@ from lti_tool.lti.keysets import KeySets
 from lti_tool.lti.launch import VerifiedLaunch, verify
 from lti_tool.lti.login import LoginRedirect, StateSigner, start_login
 from lti_tool.models import Deployment, Platform
+from tests.http_server import AnsweringServer, json_answer
 
 ISSUER = "https://moodle.example"
 CLIENT_ID = "tool-client"
@@ -29,8 +27,6 @@ LAUNCH_URL = "https://tool.example/lti/launch"
 LTI = "https://purl.imsglobal.org/spec/lti/claim/"
 MEMBERSHIP = "http://purl.imsglobal.org/vocab/lis/v2/membership"
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-
-Answer = Callable[[Request], Response]  # What the server does with one path.
 
 
 @cache
@@ -45,46 +41,6 @@ def public_jwk(kid: str = "key-1", name: str = "platform", **members: object) ->
     jwk: dict[str, Any] = RSAAlgorithm.to_jwk(private_key(name).public_key(), as_dict=True)
     kept = {key: jwk[key] for key in ("kty", "n", "e")}
     return {**kept, "kid": kid, "alg": "RS256", "use": "sig", **members}
-
-
-def json_answer(body: object, status: int = 200, **headers: str) -> Answer:
-    """An answer that is always the same JSON."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda _: Response(json.dumps(body), status, named, mimetype="application/json")
-
-
-class LocalServer:
-    """An HTTP server on loopback whose answers a test sets by path; it keeps the requests it got."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, Answer] = {}
-        self.seen: list[Request] = []
-        self._server: BaseWSGIServer = make_server("127.0.0.1", 0, self._app, threaded=True, request_handler=_Quiet)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop answering."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def count(self, path: str) -> int:
-        """How often a path was asked for."""
-        return sum(request.path == path for request in self.seen)
-
-    def _app(self, environ: Any, start_response: Any) -> Iterable[bytes]:
-        request = Request(environ)
-        request.get_data()
-        self.seen.append(request)
-        answer = self.answers.get(request.path, json_answer({"error": "not_found"}, 404))
-        return answer(request)(environ, start_response)
-
-
-class _Quiet(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: Any) -> None:
-        """Keep the test run's output clean."""
 
 
 @dataclass
@@ -114,7 +70,7 @@ class World:
     """The tool's database and keys, and the platform."""
 
     database: Database
-    server: LocalServer
+    server: AnsweringServer
     signer: StateSigner
     keysets: KeySets
     platform_id: int
@@ -169,7 +125,7 @@ class World:
             return session.get_one(Platform, self.platform_id)
 
 
-def make_world(database: Database, server: LocalServer) -> World:
+def make_world(database: Database, server: AnsweringServer) -> World:
     """A registered platform with one approved deployment and one that is not."""
     server.answers["/jwks"] = json_answer({"keys": [public_jwk()]})
     platform = Platform(

@@ -10,7 +10,8 @@ from werkzeug.wrappers import Request, Response
 
 from lti_tool.lti.errors import LaunchError
 from lti_tool.models import Platform
-from tests.unit.lti.lti_testing import NOW, LocalServer, World, json_answer, private_key, public_jwk
+from tests.http_server import AnsweringServer, json_answer
+from tests.unit.lti.lti_testing import NOW, World, private_key, public_jwk
 
 
 def key_numbers(world: World, kid: str = "key-1", now: datetime = NOW) -> object:
@@ -108,7 +109,7 @@ def test_nonsense_is_no_key_set(world: World, answer: Callable[[Request], Respon
 
 
 def test_an_address_where_nobody_listens_is_named(world: World) -> None:
-    gone = LocalServer()
+    gone = AnsweringServer()
     gone.stop()
     world.change_platform(jwks_url=f"{gone.url}/jwks")
     assert f"{gone.url}/jwks" in refusal_of(world, "key-1").advice

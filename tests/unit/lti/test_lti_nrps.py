@@ -13,7 +13,8 @@ from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.nrps import Member, Roster, read_roster
 from lti_tool.lti.services import ServiceClient
 from lti_tool.vault import Vault
-from tests.unit.lti.lti_testing import NOW, World, json_answer
+from tests.http_server import json_answer
+from tests.unit.lti.lti_testing import NOW, World
 
 SCOPE = "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"
 MEMBERSHIP = "http://purl.imsglobal.org/vocab/lis/v2/membership"

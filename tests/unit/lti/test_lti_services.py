@@ -17,7 +17,8 @@ from lti_tool.lti.links import next_page
 from lti_tool.lti.services import ServiceClient
 from lti_tool.models import PlatformToken
 from lti_tool.vault import Vault
-from tests.unit.lti.lti_testing import CLIENT_ID, NOW, Answer, LocalServer, World, json_answer
+from tests.http_server import Answer, AnsweringServer, json_answer
+from tests.unit.lti.lti_testing import CLIENT_ID, NOW, World
 
 SCOPES = ["https://scopes.example/results", "https://scopes.example/items"]
 GRANT = {"access_token": "token-1", "token_type": "Bearer", "expires_in": 3600, "scope": " ".join(SCOPES)}
@@ -194,7 +195,7 @@ def test_pages_without_end_are_an_error(client: ServiceClient, world: World, mon
 
 
 def test_the_token_is_not_carried_to_another_server(client: ServiceClient, world: World) -> None:
-    other = LocalServer()
+    other = AnsweringServer()
     world.server.answers["/items"] = json_answer([], Link=f'<{other.url}/items>; rel="next"')
     world.server.answers["/moved"] = lambda _: Response("", 302, {"Location": f"{other.url}/items"})
     assert "another server" in error_of(client, world).advice
@@ -247,7 +248,7 @@ def test_an_answer_that_is_no_json_is_worth_another_try(client: ServiceClient, w
 
 
 def test_a_server_that_is_down_is_worth_another_try(client: ServiceClient, world: World) -> None:
-    gone = LocalServer()
+    gone = AnsweringServer()
     gone.stop()
     with pytest.raises(LtiServiceError) as failure:
         list(client.get_pages(world.platform_id, f"{gone.url}/x", SCOPES, "a", NOW))
