@@ -6,6 +6,7 @@ import structlog
 from flask import Flask, g, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
 from lti_tool.badgr.errors import BadgrError
@@ -33,6 +34,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(ConnectionBusyError, _connection_busy)
     app.register_error_handler(CSRFError, _form_too_old)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(OperationalError, _database_away)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -80,6 +82,13 @@ def _form_too_old(error: CSRFError) -> ResponseReturnValue:
 def _http_error(error: HTTPException) -> ResponseReturnValue:
     status = error.code or 500
     return _answer(error.name, HTTP_ADVICE.get(status, error.description or ""), status)
+
+
+def _database_away(error: OperationalError) -> ResponseReturnValue:
+    # 503 tells an LMS to send its webhook again; nothing was stored.
+    log.exception("database_away")
+    advice = "The Badges tool cannot reach its database. Try again in a few minutes; nothing was changed."
+    return _answer("Badges is not available at the moment", advice, 503)
 
 
 def _unexpected(error: Exception) -> ResponseReturnValue:

@@ -4,9 +4,13 @@ import time
 
 from flask import Flask, Response, request
 from sqlalchemy import select
+from sqlalchemy.exc import DatabaseError
 
+from lti_tool.logs import get_logger
 from lti_tool.models import BadgrServer, Platform
 from lti_tool.web.parts import tools
+
+log = get_logger(__name__)
 
 CACHE_SECONDS = 30
 
@@ -23,9 +27,14 @@ class _Origins:
     def refresh(self) -> None:
         if time.monotonic() - self._read_at < CACHE_SECONDS:
             return
-        with tools().database.read() as session:
-            platforms = session.scalars(select(Platform).where(Platform.enabled)).all()
-            servers = session.scalars(select(BadgrServer)).all()
+        try:
+            with tools().database.read() as session:
+                platforms = session.scalars(select(Platform).where(Platform.enabled)).all()
+                servers = session.scalars(select(BadgrServer)).all()
+        except DatabaseError:
+            # The page that says so must still come out: what was known before holds on.
+            log.warning("origins_not_read")
+            return
         self.frames = sorted({origin for platform in platforms for origin in platform.frame_origins})
         self.forms = sorted({server.ui_url for server in servers})
         # Pictures come over https from wherever Badgr keeps them; only a local Badgr is without it.
