@@ -5,12 +5,11 @@ from dataclasses import asdict
 
 import click
 
-from lti_tool.app import create_tools
 from lti_tool.cli.output import json_option
+from lti_tool.cli.tools import open_tools
 from lti_tool.errors import NotFoundError
 from lti_tool.models import Award
 from lti_tool.services.reports.award import AwardView, award_view
-from lti_tool.settings import load_settings
 from lti_tool.web.filters import moment
 
 
@@ -24,7 +23,7 @@ def award() -> None:
 @json_option
 def explain(award_id: int, as_json: bool) -> None:
     """Tell the story of an award: which result, which event, when it was sent, what Badgr answered."""
-    with create_tools(load_settings()).database.read() as session:
+    with open_tools().database.read() as session:
         found = session.get(Award, award_id)
         if found is None:
             raise NotFoundError("The number of an award stands in the address of its page.", "There is no such award")

@@ -4,11 +4,10 @@ from datetime import UTC, datetime
 
 import click
 
-from lti_tool.app import create_tools
 from lti_tool.badgr.presets import PRESETS
 from lti_tool.cli.output import json_option, print_rows
+from lti_tool.cli.tools import open_tools
 from lti_tool.services import registration
-from lti_tool.settings import load_settings
 
 
 @click.group("badgr-server")
@@ -38,7 +37,7 @@ def add(
     client_secret: str,
 ) -> None:
     """Add a Badgr server: a preset of the hosted service, or any own server by its two addresses."""
-    tools = create_tools(load_settings())
+    tools = open_tools()
     known = PRESETS[preset] if preset else None
     told = registration.BadgrServerData(
         name=name or (known.label if known else ""),
@@ -56,5 +55,5 @@ def add(
 @json_option
 def list_(as_json: bool) -> None:
     """List the Badgr servers."""
-    rows = registration.list_badgr_servers(create_tools(load_settings()))
+    rows = registration.list_badgr_servers(open_tools())
     print_rows(rows, as_json, "No Badgr server yet. Add one with: lti-badges badgr-server add --help")

@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 
 import click
 
-from lti_tool.app import create_tools
 from lti_tool.cli.output import json_option, print_rows
+from lti_tool.cli.tools import open_tools
 from lti_tool.services import registration
-from lti_tool.settings import load_settings
 
 
 @click.group()
@@ -35,7 +34,7 @@ def add(
     token_audience: str | None,
 ) -> None:
     """Add an LMS; the same issuer and client id again updates it."""
-    tools = create_tools(load_settings())
+    tools = open_tools()
     told = registration.PlatformData(
         name=name,
         issuer=issuer,
@@ -58,7 +57,7 @@ def add(
 @json_option
 def list_(as_json: bool) -> None:
     """List the LMSs."""
-    rows = registration.list_platforms(create_tools(load_settings()))
+    rows = registration.list_platforms(open_tools())
     print_rows(rows, as_json, "No platform yet. Add one with: lti-badges platform add --help")
 
 
@@ -67,7 +66,7 @@ def list_(as_json: bool) -> None:
 @json_option
 def show(platform_id: int, as_json: bool) -> None:
     """Show one LMS with its addresses and deployments."""
-    row = registration.show_platform(create_tools(load_settings()), platform_id)
+    row = registration.show_platform(open_tools(), platform_id)
     if as_json:
         print_rows([row], as_json, "")
         return
@@ -80,5 +79,5 @@ def show(platform_id: int, as_json: bool) -> None:
 @click.option("--again", is_flag=True, help="Let it launch again.")
 def disable(platform_id: int, again: bool) -> None:
     """Refuse launches from an LMS; nothing is deleted."""
-    registration.set_enabled(create_tools(load_settings()), platform_id, enabled=again)
+    registration.set_enabled(open_tools(), platform_id, enabled=again)
     click.echo(f"Platform {platform_id} may {'launch again' if again else 'no longer launch'}.")

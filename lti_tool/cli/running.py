@@ -4,6 +4,7 @@ import click
 
 from lti_tool import migrate as migrations
 from lti_tool.app import create_queue, create_tools
+from lti_tool.cli.tools import open_tools
 from lti_tool.logs import configure_logs
 from lti_tool.server import run_server
 from lti_tool.settings import load_settings
@@ -33,7 +34,7 @@ def worker() -> None:
 @click.option("--revision", default="head", show_default=True, help="Where to; an earlier one goes back.")
 def migrate(revision: str) -> None:
     """Bring the database's tables to this version of the tool."""
-    settings = load_settings()
-    configure_logs(settings.log_level, settings.log_format)
-    migrations.migrate(create_tools(settings).database, revision)
+    tools = open_tools()
+    configure_logs(tools.settings.log_level, tools.settings.log_format)
+    migrations.migrate(tools.database, revision)
     click.echo("The database is up to date." if revision == "head" else f"The database is at {revision}.")

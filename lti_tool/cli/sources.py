@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 
 import click
 
-from lti_tool.app import create_tools
 from lti_tool.cli.output import json_option, print_rows
+from lti_tool.cli.tools import open_tools
 from lti_tool.services import registration
-from lti_tool.settings import load_settings
 from lti_tool.sources import KINDS
 
 
@@ -23,7 +22,7 @@ def source() -> None:
 @json_option
 def add(platform_id: int, kind: str, name: str, as_json: bool) -> None:
     """Add a source; its secret is shown this once."""
-    tools = create_tools(load_settings())
+    tools = open_tools()
     _print_secret(tools.settings.base_url, registration.add_source(tools, platform_id, kind, name, _now()), as_json)
 
 
@@ -31,7 +30,7 @@ def add(platform_id: int, kind: str, name: str, as_json: bool) -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """List the sources with the last event of each."""
-    tools = create_tools(load_settings())
+    tools = open_tools()
     rows = registration.list_sources(tools)
     print_rows(rows, as_json, "No source yet. Add one with: lti-badges source add --help")
 
@@ -42,7 +41,7 @@ def list_(as_json: bool) -> None:
 @json_option
 def rotate(public_id: str, overlap_hours: int, as_json: bool) -> None:
     """Give a source a new secret; the former one is taken for a while, so nothing is lost."""
-    tools = create_tools(load_settings())
+    tools = open_tools()
     made = registration.rotate_source(tools, public_id, overlap_hours, _now())
     _print_secret(tools.settings.base_url, made, as_json)
 
