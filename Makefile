@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGED := pyproject.toml
-SOURCES := lti_tool tests migrations
+SOURCES := lti_tool tests migrations configs
 LOCK := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 help: ## Show what there is to make

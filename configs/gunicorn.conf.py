@@ -6,5 +6,5 @@ timeout = 60
 graceful_timeout = 30
 keepalive = 5
 # The worker's heartbeat file must not be on a disk that can stall.
-worker_tmp_dir = "/dev/shm"
+worker_tmp_dir = "/dev/shm"  # noqa: S108 (memory, not a folder to share files in)
 control_socket_disable = True

@@ -37,8 +37,9 @@ def configure_logs(level: str, log_format: Literal["json", "console"]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # These say an address with its query at INFO or DEBUG; a query may hold a token.
-    for name in ("urllib3", "requests", "werkzeug", "authlib"):
+    # The first ones say an address with its query at INFO or DEBUG, and a query may hold a token; Alembic and Huey say
+    # at INFO that nothing happened.
+    for name in ("urllib3", "requests", "werkzeug", "authlib", "alembic", "huey"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -1,11 +1,14 @@
 """The web server (gunicorn), with the queue's consumer inside when the queue is embedded."""
 
+import logging
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 
 from lti_tool.app import create_app
+from lti_tool.logs import configure_logs
 from lti_tool.paths import shipped
 from lti_tool.settings import Settings
 from lti_tool.web.parts import WebParts
@@ -13,6 +16,7 @@ from lti_tool.web.parts import WebParts
 
 def run_server(settings: Settings) -> None:
     """Serve until the process is told to stop; SIGTERM lets running requests and tasks finish."""
+    configure_logs(settings.log_level, settings.log_format)
     _Server(settings).run()
 
 
@@ -27,6 +31,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
                 self.cfg.set(name, value)
         self.cfg.set("bind", self.settings.bind)
         self.cfg.set("threads", self.settings.web_threads)
+        self.cfg.set("logger_class", _Logger)
         self.cfg.set("post_worker_init", self._start_consumer)
         self.cfg.set("worker_exit", self._stop_consumer)
 
@@ -43,6 +48,13 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def _stop_consumer(self, server: Any, worker: Any) -> None:
         if self.settings.embedded_worker and hasattr(self, "consumer"):
             self.consumer.stop(graceful=True)
+
+
+class _Logger(Logger):  # type: ignore[misc]
+    def setup(self, cfg: Any) -> None:
+        """Let gunicorn's lines go the way of all others; requests are not logged, for addresses hold codes."""
+        self.error_log.setLevel(logging.INFO)
+        self.error_log.propagate = True
 
 
 def _read_config() -> dict[str, Any]:

@@ -52,9 +52,12 @@ def demo(check: bool, badgr_refuses: bool) -> None:
             signal.sigwait({signal.SIGINT, signal.SIGTERM})
             click.echo("\nStopping.")
             return
-        # It needs a package (mechanicalsoup) that the tool itself does not.
-        from lti_tool.cli.journey import JourneyError, walk  # noqa: PLC0415
-
+        try:
+            from lti_tool.cli.journey import JourneyError, walk  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            raise click.ClickException(
+                f"--check needs a package more ({error.name}): install lti-badges[demo]"
+            ) from None
         try:
             walk(demo_, badgr_refuses=badgr_refuses)
         except JourneyError as error:

@@ -62,6 +62,12 @@ class Faults:
         with self._lock:
             self._faults.clear()
 
+    @property
+    def are_over(self) -> bool:
+        """Whether every fault has struck (or has begun to)."""
+        with self._lock:
+            return not self._faults
+
     def take(self, method: str, path: str) -> Fault | None:
         """The first fault that hits this request, used up by one."""
         with self._lock:

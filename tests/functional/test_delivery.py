@@ -1,11 +1,15 @@
 """Exactly one assertion, whatever goes wrong between the tool and Badgr; and the time line tells the story."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from lti_tool.models import AwardStatus
 from lti_tool.sandbox.badgr import Fault
+from lti_tool.services import delivery
 from tests.world import BIOLOGY, LEARNER, LEARNER_ADDRESS, World
 
 POST, GET = "POST", "GET"
@@ -39,10 +43,10 @@ FAULTS = {
 def test_exactly_one_assertion(world: World, name: str) -> None:
     world.ready_course()
     world.badgr.faults.add(FAULTS[name])
-    delivery = world.grade(LEARNER, score=9)
+    posted = world.grade(LEARNER, score=9)
     world.work()
     for _ in range(5):
-        world.lms.outbox.wait(world.lms.outbox.send_again(delivery.id).id)
+        world.lms.outbox.wait(world.lms.outbox.send_again(posted.id).id)
         world.tick()
     award = world.award_of(LEARNER)
     (assertion,) = world.badgr.live_assertions(LEARNER_ADDRESS)
@@ -58,6 +62,39 @@ def test_after_a_lost_answer_the_story_is_told(world: World) -> None:
     world.grade(LEARNER, score=9)
     world.work()
     assert "Badgr's answer got lost" in world.award_of(LEARNER).steps[-1].text
+
+
+def test_while_one_worker_is_sending_another_keeps_away(world: World) -> None:
+    world.ready_course()
+    world.grade(LEARNER, score=9)
+    now = datetime.now(UTC)
+    world.badgr.faults.add(Fault(ASSERTIONS, "delay", POST, after_work=True, delay=1))
+    with ThreadPoolExecutor(1) as first_worker:
+        first = first_worker.submit(world.work)
+        while not world.held_by(LEARNER_ADDRESS):
+            time.sleep(0.02)
+        seen = len(world.badgr.requests)
+        assert delivery.deliver(world.tools, world.award_of(LEARNER).id, now) is None
+        assert len(world.badgr.requests) == seen
+        first.result()
+    assert [step.kind for step in world.award_of(LEARNER).steps].count("sending") == 1
+
+
+def test_a_worker_that_comes_too_late_does_not_write_over_the_outcome(world: World) -> None:
+    world.ready_course()
+    world.grade(LEARNER, score=9)
+    # The first worker is so slow that its lease runs out; then Badgr's late answer is a refusal.
+    world.badgr.faults.add(Fault(ASSERTIONS, method=POST, status=400, body="{}", delay=1))
+    with ThreadPoolExecutor(1) as first_worker:
+        first = first_worker.submit(world.work)
+        while not world.badgr.faults.are_over:
+            time.sleep(0.02)
+        after_the_lease = datetime.now(UTC) + timedelta(seconds=world.tools.settings.delivery_lease_seconds + 1)
+        assert delivery.deliver(world.tools, world.award_of(LEARNER).id, after_the_lease) is AwardStatus.ISSUED
+        first.result()
+    award = world.award_of(LEARNER)
+    assert (award.status, award.steps[-1].kind) == (AwardStatus.ISSUED, "issued")
+    assert len(world.badgr.live_assertions(LEARNER_ADDRESS)) == 1
 
 
 def test_a_badge_that_is_there_already_is_not_sent_again(world: World) -> None:
