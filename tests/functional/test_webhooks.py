@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -217,3 +218,14 @@ def test_an_older_result_does_not_replace_a_newer_one(world: World) -> None:
 def test_a_get_is_told_off(world: World) -> None:
     response = requests.get(world.webhook.url, timeout=10)
     assert response.status_code == 405
+
+
+def test_the_example_in_the_guide_works(world: World) -> None:
+    world.ready_course()
+    guide = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text()
+    example = guide.split("```python\n")[1].split("```")[0]
+    placeholders = '"https://badges.example.org/webhooks/…", "whsec_…"'
+    assert placeholders in example
+    exec(example.replace(placeholders, repr((world.webhook.url, world.webhook.secret))), {})
+    world.work()
+    assert world.held_by(LEARNER_ADDRESS) == ["Algebra I"]

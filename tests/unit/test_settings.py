@@ -1,11 +1,12 @@
 """Settings: strict, and all faults at once."""
 
 import os
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from lti_tool.settings import SettingsError, load_settings
+from lti_tool.settings import Settings, SettingsError, load_settings
 
 KEY = "k" * 32
 
@@ -60,3 +61,14 @@ def test_a_config_file_that_is_not_there_is_a_fault(monkeypatch: pytest.MonkeyPa
 
 def test_secrets_do_not_show() -> None:
     assert KEY not in repr(load_settings(secret_keys=KEY))
+
+
+def test_the_example_file_is_right_and_shows_every_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    example = Path(__file__).parents[2] / "configs" / "production.example.toml"
+    monkeypatch.setenv("LTI_BADGES_CONFIG", str(example))
+    monkeypatch.setenv("LTI_BADGES_SECRET_KEYS", "k" * 64)
+    settings = load_settings()
+    assert settings.base_url == "https://badges.example.org"
+    # What an administrator does not need in production is left out on purpose.
+    rare = {"secret_keys", "allow_private_addresses", "delivery_lease_seconds"}
+    assert set(tomllib.loads(example.read_text())) == set(Settings.model_fields) - rare
