@@ -53,7 +53,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
 class _Logger(Logger):  # type: ignore[misc]
     def setup(self, cfg: Any) -> None:
         """Let gunicorn's lines go the way of all others; requests are not logged, for addresses hold codes."""
-        self.error_log.setLevel(logging.INFO)
+        self.error_log.setLevel(logging.NOTSET)
         self.error_log.propagate = True
 
 

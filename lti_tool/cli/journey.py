@@ -35,6 +35,7 @@ def walk(demo: "Demo", *, badgr_refuses: bool = False) -> None:
     _see(teacher, "Connect to Badgr", "The teacher launches and sees the checklist")
     _connect(teacher)
     _choose_badge(teacher)
+    _wait_for_course_list(teacher)
     _see(teacher, "Ola Okafor", "The preview names who has earned it already")
     teacher.submit("/activate", {"scope": "all"})
     _see(teacher, "Switched on", "The teacher switches the rule on")
@@ -72,6 +73,13 @@ def _choose_badge(teacher: Visitor) -> None:
     quiz = next(o["value"] for o in teacher.page.select("select[name=activity] option") if "Quiz 1" in o.text)
     teacher.submit("/rules", {"badge_class": badge, "kind": "score", "percent": "80", "activity": quiz})
     _see(teacher, "Score at least 80 % in Quiz 1", "The teacher chooses a badge and what earns it")
+
+
+def _wait_for_course_list(teacher: Visitor) -> None:
+    until = time.monotonic() + DELIVERY_SECONDS
+    while "is being read from the LMS" in teacher.text and time.monotonic() < until:
+        time.sleep(0.1)
+        teacher.open(teacher.url)
 
 
 def _open_award(teacher: Visitor) -> None:

@@ -48,6 +48,8 @@ class Preview:
     new_count: int
     rest: int
     total: int
+    # The first reading of the course list has not ended: names and numbers are about to come.
+    is_list_awaited: bool
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def _preview(session: Session, rule: Rule) -> Preview:
         new_count=sum(not standing.has_badge for standing in earned),
         rest=len(standings) - len(earned) - len(close),
         total=len(standings),
+        is_list_awaited=rule.course.memberships_url is not None and rule.course.roster_synced_at is None,
     )
 
 
