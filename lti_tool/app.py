@@ -15,6 +15,7 @@ from lti_tool.toolbox import Toolbox
 from lti_tool.vault import Vault
 from lti_tool.web import (
     access,
+    admin,
     badgr,
     course,
     errors,
@@ -85,6 +86,7 @@ def create_app(settings: Settings, tools: Toolbox | None = None) -> Flask:
         learner.blueprint,
         badgr.blueprint,
         health.blueprint,
+        admin.blueprint,
     ):
         app.register_blueprint(blueprint)
     filters.register(app)

@@ -23,6 +23,7 @@ ALLOWED = {
     "services": LEAVES | {"domain", "models", "lti", "badgr", "sources"},
     "tasks": LEAVES | {"services"},
     "web": LEAVES | {"domain", "models", "lti", "badgr", "services", "sources", "tasks", "migrate"},
+    "__main__": {"cli"},
     "cli": None,
     "app": None,
     "server": None,

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from lti_tool.cli.administration import admin, keys, registration_link
 from lti_tool.cli.awards import award
 from lti_tool.cli.badgr_servers import badgr_server
 from lti_tool.cli.demo import demo
@@ -23,7 +24,19 @@ def commands() -> None:
     """
 
 
-for command in (demo, serve, worker, migrate, platform, badgr_server, source, award):
+for command in (
+    demo,
+    serve,
+    worker,
+    migrate,
+    admin,
+    registration_link,
+    platform,
+    badgr_server,
+    source,
+    keys,
+    award,
+):
     commands.add_command(command)
 
 

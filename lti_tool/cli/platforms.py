@@ -79,5 +79,5 @@ def show(platform_id: int, as_json: bool) -> None:
 @click.option("--again", is_flag=True, help="Let it launch again.")
 def disable(platform_id: int, again: bool) -> None:
     """Refuse launches from an LMS; nothing is deleted."""
-    registration.set_enabled(open_tools(), platform_id, enabled=again)
+    registration.set_enabled(open_tools(), platform_id, datetime.now(UTC), enabled=again)
     click.echo(f"Platform {platform_id} may {'launch again' if again else 'no longer launch'}.")

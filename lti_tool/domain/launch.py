@@ -6,6 +6,14 @@ from enum import StrEnum
 
 MEMBERSHIP = "http://purl.imsglobal.org/vocab/lis/v2/membership"
 TEST_USER = "http://purl.imsglobal.org/vocab/lti/system/person#TestUser"
+# Who runs the LMS, not only a course in it (LTI core 1.3 §A.2.1, §A.2.3).
+LMS_ADMINISTRATORS = frozenset(
+    {
+        "http://purl.imsglobal.org/vocab/lis/v2/institution/person#Administrator",
+        "http://purl.imsglobal.org/vocab/lis/v2/system/person#Administrator",
+        "http://purl.imsglobal.org/vocab/lis/v2/system/person#SysAdmin",
+    }
+)
 
 
 class Role(StrEnum):
@@ -43,6 +51,8 @@ class LaunchCourse:
     memberships_url: str | None
     line_items_url: str | None
     service_scopes: tuple[str, ...]
+    # The contexts that this one was copied from, newest first.
+    history: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,25 @@ class LaunchPerson:
     email: str | None
     role: Role
     is_test: bool
+    is_lms_administrator: bool = False
+
+
+@dataclass(frozen=True)
+class ContentRequest:
+    """The platform asks somebody to choose content for the course (Deep Linking 2.0 §3.4.1)."""
+
+    return_url: str
+    data: str | None
+    takes_several: bool
+    takes_line_items: bool
+
+
+@dataclass(frozen=True)
+class LaunchSite:
+    """The LMS that a launch came from: the host of its pages and services, and its kind; empty when not said."""
+
+    host: str
+    family: str
 
 
 @dataclass(frozen=True)
@@ -63,9 +92,13 @@ class Launch:
     platform_id: int
     deployment_id: int
     course: LaunchCourse | None
-    person: LaunchPerson | None
+    person: LaunchPerson
     locale: str | None
     return_url: str | None
+    site: LaunchSite = LaunchSite("", "")
+    # The number of the rule that the opened link is for, as the link's own parameter says.
+    rule_number: str = ""
+    content_request: ContentRequest | None = None
 
 
 def role_of(roles: Iterable[str]) -> Role:
@@ -83,6 +116,11 @@ def strongest(*roles: Role | None) -> Role | None:
 def is_test_user(roles: Iterable[str]) -> bool:
     """Whether the platform marks this person as a test or preview user (LTI core 1.3 §A.2.3.1)."""
     return TEST_USER in roles
+
+
+def is_lms_administrator(roles: Iterable[str]) -> bool:
+    """Whether the platform says that this person runs the LMS or the institution."""
+    return not LMS_ADMINISTRATORS.isdisjoint(roles)
 
 
 def _membership_names(uri: str) -> tuple[str, ...]:

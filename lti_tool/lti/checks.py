@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lti_tool.lti.addresses import is_same_origin
-from lti_tool.lti.claims import ID_LENGTH, LTI, Claims, group_of, id_of
+from lti_tool.lti.claims import ID_LENGTH, LTI, Claims, content_request_of, group_of, id_of
 from lti_tool.lti.errors import LaunchError
 
 LEEWAY = timedelta(seconds=10)
@@ -50,13 +50,13 @@ def check_times(claims: Claims, now: datetime) -> None:
 
 
 def check_message(claims: Claims, launch_url: str) -> None:
-    """Raise LaunchError unless this is a complete resource link launch of somebody to our address."""
+    """Raise LaunchError unless this is a complete launch of somebody to our address: of a link, or to choose one."""
     if claims.get(f"{LTI}version") != "1.3.0":
         raise LaunchError("wrong_version")
     _check_type(claims.get(f"{LTI}message_type"))
     if not isinstance(claims.get(f"{LTI}roles"), list):
         raise LaunchError("roles_missing")
-    if not id_of(group_of(claims, f"{LTI}resource_link"), "id"):
+    if content_request_of(claims) is None and not id_of(group_of(claims, f"{LTI}resource_link"), "id"):
         raise LaunchError("resource_link_missing")
     target = claims.get(f"{LTI}target_link_uri")
     if not isinstance(target, str) or not target:
@@ -78,9 +78,7 @@ def deployment_id_of(claims: Claims) -> str:
 def _check_type(message_type: object) -> None:
     if not message_type:
         raise LaunchError("message_type_missing")
-    if message_type == "LtiDeepLinkingRequest":
-        raise LaunchError("deep_linking_not_offered")
-    if message_type != "LtiResourceLinkRequest":
+    if message_type not in ("LtiResourceLinkRequest", "LtiDeepLinkingRequest"):
         raise LaunchError("message_type_unknown")
 
 

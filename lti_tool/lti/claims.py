@@ -3,8 +3,17 @@
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
-from lti_tool.domain.launch import LaunchCourse, LaunchPerson, is_test_user, role_of
+from lti_tool.domain.launch import (
+    ContentRequest,
+    LaunchCourse,
+    LaunchPerson,
+    LaunchSite,
+    is_lms_administrator,
+    is_test_user,
+    role_of,
+)
 from lti_tool.lti.addresses import origin_of
 from lti_tool.lti.errors import LaunchError
 
@@ -12,6 +21,10 @@ LTI = "https://purl.imsglobal.org/spec/lti/claim/"
 AGS = "https://purl.imsglobal.org/spec/lti-ags/claim/endpoint"
 NRPS = "https://purl.imsglobal.org/spec/lti-nrps/claim/namesroleservice"
 NRPS_SCOPE = "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"
+DEEP_LINKING = "https://purl.imsglobal.org/spec/lti-dl/claim/"
+RULE_PARAMETER = "lti_badges_rule"
+HISTORY_PARAMETER = "context_history"
+HISTORY_LENGTH = 20
 ID_LENGTH = 255
 ADDRESS_LENGTH = 2000
 _EMAIL = re.compile(r"[^\s@,;:<>()\"\[\]]+@[^\s@,;:<>()\"\[\]]+\.[^\s@,;:<>()\"\[\].]+")
@@ -85,6 +98,7 @@ def course_of(claims: Claims) -> LaunchCourse | None:
         line_items_url=address_of(ags, "lineitems"),
         # The roster's scope is not listed anywhere: its claim stands for it (NRPS 2.0 §3.1.1).
         service_scopes=texts_of(ags, "scope") + ((NRPS_SCOPE,) if memberships_url else ()),
+        history=_history(claims, context_id),
     )
 
 
@@ -97,7 +111,51 @@ def person_of(claims: Claims) -> LaunchPerson:
         email=email_of(claims),
         role=role_of(roles),
         is_test=is_test_user(roles),
+        is_lms_administrator=is_lms_administrator(roles),
     )
+
+
+def site_of(claims: Claims) -> LaunchSite:
+    """The LMS of a launch, by where its services and pages are."""
+    presentation = group_of(claims, f"{LTI}launch_presentation")
+    told = (
+        address_of(group_of(claims, NRPS), "context_memberships_url"),
+        address_of(group_of(claims, AGS), "lineitems"),
+        address_of(presentation, "return_url"),
+    )
+    host = next((urlsplit(url).netloc.lower() for url in told if url), "")
+    return LaunchSite(host[:255], text_of(group_of(claims, f"{LTI}tool_platform"), "product_family_code", 100))
+
+
+def rule_number_of(claims: Claims) -> str:
+    """The number of the rule that the opened link was made for (its custom parameter); empty for all others."""
+    return text_of(group_of(claims, f"{LTI}custom"), RULE_PARAMETER, 20)
+
+
+def content_request_of(claims: Claims) -> ContentRequest | None:
+    """What a deep linking request asks for; None for other messages. Raises LaunchError without a way back."""
+    if claims.get(f"{LTI}message_type") != "LtiDeepLinkingRequest":
+        return None
+    settings = group_of(claims, f"{DEEP_LINKING}deep_linking_settings")
+    return_url = address_of(settings, "deep_link_return_url")
+    if return_url is None:
+        raise LaunchError("deep_link_return_missing")
+    if "ltiResourceLink" not in texts_of(settings, "accept_types"):
+        raise LaunchError("deep_link_type_refused")
+    data = settings.get("data")
+    return ContentRequest(
+        return_url=return_url,
+        # Given back unchanged, whatever it is (Deep Linking 2.0 §4.4.5); only its size is ours to limit.
+        data=data if isinstance(data, str) and len(data) <= 8 * ADDRESS_LENGTH else None,
+        takes_several=settings.get("accept_multiple") is True,
+        takes_line_items=settings.get("accept_lineitem") is not False,
+    )
+
+
+def _history(claims: Claims, context_id: str) -> tuple[str, ...]:
+    told = text_of(group_of(claims, f"{LTI}custom"), HISTORY_PARAMETER, HISTORY_LENGTH * ID_LENGTH)
+    ids = [part.strip()[:ID_LENGTH] for part in told.split(",")]
+    return tuple(part for part in dict.fromkeys(ids) if part and part != context_id)[:HISTORY_LENGTH]
 
 
 def _is_storable(value: str) -> bool:

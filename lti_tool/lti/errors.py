@@ -102,8 +102,17 @@ _REFUSALS = {
     "nonce_replayed": _Refusal(401, "This launch was already used", f"Each launch works only once. {AGAIN}"),
     # The deployment and the message
     "deployment_missing": _fault(400, "deployment_id is missing or longer than 255 characters"),
-    "deployment_unknown": _setup(
-        403, "This installation is not known", "Its deployment id has not been registered with this tool."
+    "deployment_unknown": _Refusal(
+        403,
+        "This installation is new",
+        "The LMS is known, but not this installation of the tool in it (deployment). It now waits for the "
+        "administrator of the Badges tool to approve it.",
+    ),
+    "deployment_copied": _Refusal(
+        403,
+        "This looks like a copy of another LMS",
+        "The tool knows this LMS at {known}, and was now opened from {seen}. Copies of an LMS, made for tests, must "
+        "not award badges. If the LMS has moved, the administrator of this tool can accept the new address.",
     ),
     "deployment_not_approved": _Refusal(
         403,
@@ -113,10 +122,14 @@ _REFUSALS = {
     "wrong_version": _fault(400, "the LTI version is not 1.3.0"),
     "message_type_missing": _fault(400, "message_type is missing"),
     "message_type_unknown": _fault(400, "its message_type is none that this tool handles"),
-    "deep_linking_not_offered": _setup(
+    "deep_link_return_missing": _fault(400, "the deep linking request has no usable deep_link_return_url"),
+    "deep_link_type_refused": _setup(
         400,
-        "Choosing content is not offered",
-        "The tool is opened by an ordinary link, not by choosing content.",
+        "Badges cannot be put here",
+        "The LMS asks for another kind of content than links to a tool (accept_types).",
+    ),
+    "teachers_choose": _Refusal(
+        403, "Only teachers can choose badges", "The LMS says that you do not teach this course. Ask its teacher."
     ),
     "roles_missing": _fault(400, "the list of roles is missing"),
     "resource_link_missing": _fault(400, "resource_link has no id"),
@@ -149,3 +162,18 @@ class LtiServiceError(Exception):
         self.advice = advice
         self.retryable = retryable
         self.status = status
+
+
+class RegistrationError(LtiBadgesError):
+    """A registration by the LMS did not come about; nothing was stored."""
+
+    title = "The registration was not completed"
+
+
+class UnknownDeploymentError(LaunchError):
+    """A launch that is right in all but this: nobody has registered its deployment yet."""
+
+    def __init__(self, platform_id: int, deployment_id: str) -> None:
+        super().__init__("deployment_unknown")
+        self.platform_id = platform_id
+        self.deployment_id = deployment_id

@@ -1,7 +1,7 @@
 """The tool's own key pairs: the newest signs, the former ones stay published."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -14,6 +14,8 @@ from lti_tool.models import ToolKey
 from lti_tool.vault import Vault
 
 KEY_BITS = 2048
+# How long a platform may go on with a key set that it fetched before a rotation.
+OVERLAP = timedelta(days=30)
 _LOCK = 1_301_000_001  # Any number that nothing else locks with.
 
 
@@ -46,6 +48,17 @@ def rotate(session: Session, vault: Vault, now: datetime) -> SigningKey:
     for row in session.scalars(select(ToolKey).where(ToolKey.retired_at.is_(None))):
         row.retired_at = now
     return SigningKey((new := _add(session, vault, now)).kid, vault.open(new.sealed_private_key))
+
+
+def keep_fresh(session: Session, vault: Vault, lifetime: timedelta, now: datetime) -> bool:
+    """Rotate when the key that signs is older than `lifetime`, and drop keys retired for long; whether it rotated."""
+    for row in session.scalars(select(ToolKey).where(ToolKey.retired_at < now - OVERLAP)):
+        session.delete(row)
+    newest = _newest(session)
+    if newest is None or newest.created_at > now - lifetime:
+        return False
+    rotate(session, vault, now)
+    return True
 
 
 def _newest(session: Session) -> ToolKey | None:

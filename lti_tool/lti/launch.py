@@ -12,7 +12,17 @@ from sqlalchemy.orm import Session
 from lti_tool.db import Database
 from lti_tool.domain.launch import Launch
 from lti_tool.lti.checks import LEEWAY
-from lti_tool.lti.claims import LTI, address_of, course_of, group_of, person_of, text_of
+from lti_tool.lti.claims import (
+    LTI,
+    address_of,
+    content_request_of,
+    course_of,
+    group_of,
+    person_of,
+    rule_number_of,
+    site_of,
+    text_of,
+)
 from lti_tool.lti.errors import LaunchError
 from lti_tool.lti.keysets import KeySets
 from lti_tool.lti.message import LaunchMessage
@@ -80,4 +90,7 @@ def _launch(message: LaunchMessage) -> Launch:
         person=person_of(message.claims),
         locale=text_of(presentation, "locale", 35) or None,
         return_url=address_of(presentation, "return_url"),
+        site=site_of(message.claims),
+        rule_number=rule_number_of(message.claims),
+        content_request=content_request_of(message.claims),
     )

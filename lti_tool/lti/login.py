@@ -87,12 +87,11 @@ def _find_platform(session: Session, issuer: str, client_id: str | None) -> Plat
 
 
 def _check_deployment(session: Session, platform: Platform, deployment_id: str | None) -> None:
-    # Not every platform names it this early; the launch checks it in any case.
+    # Not every platform names it this early; the launch checks it in any case, and learns of an unknown one there,
+    # where its name is signed.
     if not deployment_id:
         return
     query = select(Deployment).filter_by(platform_id=platform.id, deployment_id=deployment_id)
     deployment = session.scalars(query).one_or_none()
-    if deployment is None:
-        raise LaunchError("deployment_unknown")
-    if not deployment.approved:
+    if deployment is not None and not deployment.approved:
         raise LaunchError("deployment_not_approved")

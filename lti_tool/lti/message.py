@@ -13,7 +13,7 @@ from lti_tool.db import Database
 from lti_tool.lti.adapter import NoCookies, NoSession, OnePlatform, PlainRequest
 from lti_tool.lti.checks import check_header, check_message, check_parties, check_times, deployment_id_of
 from lti_tool.lti.claims import Claims
-from lti_tool.lti.errors import LaunchError
+from lti_tool.lti.errors import LaunchError, UnknownDeploymentError
 from lti_tool.lti.keysets import KeySets
 from lti_tool.lti.login import STATE_PREFIX
 from lti_tool.lti.state import LoginState, StateSigner
@@ -31,6 +31,7 @@ class LaunchMessage(MessageLaunch[PlainRequest, OnePlatform, NoSession, NoCookie
     state: LoginState
     platform: Platform
     deployment: Deployment
+    _deployment: Deployment | None
 
     def __init__(
         self,
@@ -113,9 +114,7 @@ class LaunchMessage(MessageLaunch[PlainRequest, OnePlatform, NoSession, NoCookie
         if not platform.enabled:
             raise LaunchError("platform_disabled")
         check_parties(self.claims, platform.issuer, platform.client_id)
-        if deployment is None:
-            raise LaunchError("deployment_unknown")
-        self.platform, self.deployment = platform, deployment
+        self.platform, self._deployment = platform, deployment
         return self
 
     def get_public_key(self) -> tuple[RSAPublicKey, str]:  # type: ignore[override]
@@ -132,9 +131,12 @@ class LaunchMessage(MessageLaunch[PlainRequest, OnePlatform, NoSession, NoCookie
         return self
 
     def validate_deployment(self) -> "LaunchMessage":
-        """Step 6: a deployment that somebody approved."""
-        if not self.deployment.approved:
+        """Step 6: a deployment that somebody approved; only now, for a new one is remembered and must be signed."""
+        if self._deployment is None:
+            raise UnknownDeploymentError(self.platform.id, deployment_id_of(self.claims))
+        if not self._deployment.approved:
             raise LaunchError("deployment_not_approved")
+        self.deployment = self._deployment
         return self
 
     def validate_message(self) -> "LaunchMessage":

@@ -1,5 +1,6 @@
 """The tables, and the rules that one row can check; importing this package registers them all."""
 
+from lti_tool.models.admin import AdminAccount, AdminVisit, AuditEntry, RegistrationLink
 from lti_tool.models.award import Award, AwardStatus, AwardStep, HoldReason
 from lti_tool.models.badge import BadgeClass, BadgrServer, Connection
 from lti_tool.models.course import Course, Enrolment, Person, Visit
@@ -11,6 +12,9 @@ from lti_tool.models.rule import Rule, RuleStatus
 
 __all__ = [
     "Activity",
+    "AdminAccount",
+    "AdminVisit",
+    "AuditEntry",
     "Award",
     "AwardStatus",
     "AwardStep",
@@ -28,6 +32,7 @@ __all__ = [
     "Person",
     "Platform",
     "PlatformToken",
+    "RegistrationLink",
     "Result",
     "Rule",
     "RuleStatus",

@@ -73,6 +73,10 @@ class Award(Base):
     open_badge_id: Mapped[str | None] = mapped_column(String(2000))
     image_url: Mapped[str | None] = mapped_column(String(2000))
     issued_at: Mapped[datetime | None]
+    # The score in the badge's column of the gradebook: when it was sent, else when it is next tried and what failed.
+    score_sent_at: Mapped[datetime | None]
+    score_due_at: Mapped[datetime | None]
+    score_advice: Mapped[str | None] = mapped_column(String(1000))
 
     rule: Mapped[Rule] = relationship()
     course: Mapped[Course] = relationship()

@@ -30,6 +30,8 @@ class Course(Base):
     connection_id: Mapped[int | None] = mapped_column(ForeignKey("connection.id"))
     issuer_entity_id: Mapped[str | None] = mapped_column(String(255))
     issuer_name: Mapped[str | None] = mapped_column(String(500))
+    # The contexts that this one was copied from, as the platform says ($Context.id.history), newest first.
+    context_history: Mapped[list[str]] = mapped_column(default=list)
     created_at: Mapped[datetime]
 
     deployment: Mapped[Deployment] = relationship()

@@ -14,6 +14,8 @@ CANVAS_ISSUERS = (
     "https://canvas.beta.instructure.com",
     "https://canvas.test.instructure.com",
 )
+# Institutions share these issuers, and may have several hosts each.
+SHARED_ISSUERS = (*CANVAS_ISSUERS, "https://blackboard.com", "https://schoology.schoology.com")
 CANVAS_FRAMES = "https://*.instructure.com"
 
 
@@ -34,6 +36,8 @@ class Platform(Base):
     jwks_url: Mapped[str] = mapped_column(String(1000))
     jwks: Mapped[dict[str, Any] | None]
     jwks_fetched_at: Mapped[datetime | None]
+    # product_family_code of the LMS (moodle, canvas, …), as it says at registration or in launches.
+    family: Mapped[str] = mapped_column(String(100), default="")
     enabled: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
 
@@ -57,9 +61,20 @@ class Deployment(Base):
     platform_id: Mapped[int] = mapped_column(ForeignKey("platform.id"))
     deployment_id: Mapped[str] = mapped_column(String(255))
     approved: Mapped[bool] = mapped_column(default=True)
+    # The host of the LMS's own pages and services, as launches say it; another one is a copy until somebody says so.
+    host: Mapped[str | None] = mapped_column(String(255))
+    foreign_host: Mapped[str | None] = mapped_column(String(255))
     created_at: Mapped[datetime]
 
     platform: Mapped[Platform] = relationship(back_populates="deployments")
+
+    def recognises(self, host: str) -> bool:
+        """Whether a launch from this host is one of the LMS that we know, as far as hosts can tell."""
+        if not host or self.host is None or host == self.host:
+            return True
+        if self.platform.issuer in SHARED_ISSUERS:
+            return _environment(host) == _environment(self.host)
+        return False
 
 
 class PlatformToken(Base):
@@ -101,3 +116,8 @@ class OneTimeToken(Base):
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _environment(host: str) -> frozenset[str]:
+    # school.beta.instructure.com: the test systems of Canvas are told apart by their names.
+    return frozenset(host.split(".")) & {"beta", "test"}

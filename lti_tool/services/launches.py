@@ -10,8 +10,8 @@ from lti_tool.db import get_or_create
 from lti_tool.domain.launch import Launch, LaunchCourse, LaunchPerson
 from lti_tool.logs import get_logger
 from lti_tool.lti.launch import VerifiedLaunch, consume_nonce
-from lti_tool.models import Course, Enrolment, Person, Visit
-from lti_tool.services import awarding, intake, roster
+from lti_tool.models import Course, Deployment, Enrolment, Person, Visit
+from lti_tool.services import admins, awarding, intake, onboarding, roster
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -29,11 +29,15 @@ def record(tools: Toolbox, verified: VerifiedLaunch, session_digest: str, now: d
     launch = verified.launch
     with tools.database.write() as session:
         consume_nonce(session, verified, now)
-        if launch.course is None or launch.person is None:
+        deployment = session.get_one(Deployment, launch.deployment_id)
+        onboarding.check_site(session, deployment, launch.site, now)
+        person = _store_person(session, launch.platform_id, launch.person, now)
+        is_admin = launch.person.is_lms_administrator
+        admins.enter_from_lms(session, person, deployment, session_digest, now, is_admin=is_admin)
+        if launch.course is None:
             session.commit()
             return Landing(None)
         course = _store_course(session, launch, launch.course, now)
-        person = _store_person(session, launch.platform_id, launch.person, now)
         _store_enrolment(session, course, person, launch.person, now)
         expires_at = now + timedelta(seconds=tools.settings.session_seconds)
         _store_visit(session, course, person, launch, session_digest, expires_at)
@@ -67,6 +71,7 @@ def _store_course(session: Session, launch: Launch, told: LaunchCourse, now: dat
     course.memberships_url = told.memberships_url or course.memberships_url
     course.line_items_url = told.line_items_url or course.line_items_url
     course.service_scopes = list(told.service_scopes) or course.service_scopes
+    course.context_history = list(told.history) or course.context_history
     if is_new:
         intake.rematch(session, launch.platform_id)
     return course
@@ -96,7 +101,6 @@ def _store_visit(
     session_digest: str,
     expires_at: datetime,
 ) -> None:
-    assert launch.person is not None
     # Somebody else now uses this browser for the same LMS: what the one before could enter is closed.
     others = select(Person.id).where(Person.platform_id == launch.platform_id, Person.id != person.id)
     session.execute(delete(Visit).where(Visit.session_digest == session_digest, Visit.person_id.in_(others)))

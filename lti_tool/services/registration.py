@@ -13,6 +13,7 @@ from lti_tool.db import get_or_create
 from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
 from lti_tool.lti import keys
 from lti_tool.models import BadgrServer, Deployment, Event, Platform, Source
+from lti_tool.services import audit
 from lti_tool.settings import Settings
 from lti_tool.sources import KINDS
 from lti_tool.toolbox import Toolbox
@@ -51,7 +52,7 @@ class SourceSecret:
     secret: str
 
 
-def add_platform(tools: Toolbox, told: PlatformData, now: datetime) -> int:
+def add_platform(tools: Toolbox, told: PlatformData, now: datetime, actor: str = audit.COMMAND_LINE) -> int:
     """Add or update a platform with its deployments; raises InvalidInputError naming what is wrong."""
     # The issuer is an identifier that is compared character by character: it is kept exactly as given.
     for name in ("issuer", "auth_login_url", "auth_token_url", "jwks_url"):
@@ -68,13 +69,14 @@ def add_platform(tools: Toolbox, told: PlatformData, now: datetime) -> int:
     }
     key = {"issuer": told.issuer, "client_id": told.client_id}
     with tools.database.write() as session:
-        platform = get_or_create(session, Platform, key, enabled=True, created_at=now, **values)
+        platform = get_or_create(session, Platform, key, enabled=True, family="", created_at=now, **values)
         for name, value in values.items():
             setattr(platform, name, value)
         platform.jwks = platform.jwks_fetched_at = None
         for deployment_id in told.deployment_ids:
             named = {"platform_id": platform.id, "deployment_id": deployment_id}
             get_or_create(session, Deployment, named, approved=True, created_at=now).approved = True
+        audit.note(session, actor, "platform entered", now, platform_id=platform.id, detail=told.issuer)
         session.commit()
         return platform.id
 
@@ -108,14 +110,36 @@ def show_platform(tools: Toolbox, platform_id: int) -> dict[str, Any]:
         }
 
 
-def set_enabled(tools: Toolbox, platform_id: int, *, enabled: bool) -> None:
+def set_enabled(
+    tools: Toolbox, platform_id: int, now: datetime, *, enabled: bool, actor: str = audit.COMMAND_LINE
+) -> None:
     """Let a platform launch or not; raises NotFoundError."""
     with tools.database.write() as session:
         platform = session.get(Platform, platform_id)
         if platform is None:
             raise NotFoundError("See: lti-badges platform list", "There is no such platform")
         platform.enabled = enabled
+        action = "platform switched on" if enabled else "platform switched off"
+        audit.note(session, actor, action, now, platform_id=platform_id)
         session.commit()
+
+
+def platform_of(tools: Toolbox, deployment_id: int) -> int:
+    """The platform of a deployment; raises NotFoundError."""
+    with tools.database.read() as session:
+        deployment = session.get(Deployment, deployment_id)
+    if deployment is None:
+        raise NotFoundError("See the list of platforms.", "There is no such deployment")
+    return deployment.platform_id
+
+
+def rotate_keys(tools: Toolbox, now: datetime, actor: str = audit.COMMAND_LINE) -> str:
+    """Sign with a new key pair from now on; the former stays published. Gives the new key's id."""
+    with tools.database.write() as session:
+        kid = keys.rotate(session, tools.vault, now).kid
+        audit.note(session, actor, "key rotated", now, detail=kid)
+        session.commit()
+    return kid
 
 
 def add_badgr_server(tools: Toolbox, told: BadgrServerData, now: datetime) -> int:

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 
 from lti_tool.db import get_or_create
-from lti_tool.models import Award, AwardStatus, Course, Heartbeat, HoldReason, OneTimeToken, Visit
-from lti_tool.services import delivery, intake, roster
+from lti_tool.lti import keys
+from lti_tool.models import AdminVisit, Award, AwardStatus, Course, Heartbeat, HoldReason, OneTimeToken, Visit
+from lti_tool.services import audit, delivery, intake, roster
 from lti_tool.toolbox import Toolbox
 
 ALIVE_WITHIN = timedelta(minutes=3)
@@ -16,8 +17,11 @@ def sweep(tools: Toolbox, now: datetime) -> list[tuple[str, int]]:
     """Every row that is due, as kind and id, whatever messages were lost; expired rows are removed on the way."""
     beat(tools, "worker", now)
     with tools.database.write() as session:
-        for expiring in (OneTimeToken, Visit):
+        for expiring in (OneTimeToken, Visit, AdminVisit):
             session.execute(delete(expiring).where(expiring.expires_at < now))
+        days = tools.settings.key_rotation_days
+        if days and keys.keep_fresh(session, tools.vault, timedelta(days=days), now):
+            audit.note(session, "schedule", "key rotated", now)
         session.commit()
     with tools.database.read() as session:
         waiting_for_roster = session.scalars(

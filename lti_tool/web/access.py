@@ -12,7 +12,8 @@ from flask_login import LoginManager, UserMixin, current_user
 
 from lti_tool.errors import NotFoundError
 from lti_tool.models import Visit
-from lti_tool.services import launches
+from lti_tool.services import admins, launches
+from lti_tool.services.admins import Admin
 from lti_tool.web.parts import tools, utc_now
 
 NO_ENTRY = (
@@ -30,6 +31,21 @@ class Visitor(UserMixin):  # type: ignore[misc]
     def get_id(self) -> str:
         """Required by flask-login; the visit is looked up by cookie and address, never by this."""
         return str(self.visit.id)
+
+
+class Administrator(UserMixin):  # type: ignore[misc]
+    """Somebody who administers the tool, or one installation of it."""
+
+    def __init__(self, admin: Admin) -> None:
+        self.admin = admin
+
+    def get_id(self) -> str:
+        """Required by flask-login; the visit is looked up by cookie, never by this."""
+        return self.admin.name
+
+
+class SignInError(Exception):
+    """Nobody has signed in as an administrator in this browser."""
 
 
 def register(logins: LoginManager) -> None:
@@ -60,7 +76,26 @@ def enter() -> Visit:
     return visit
 
 
-def _load_visitor(request: Request) -> Visitor | None:
+def enter_as_admin() -> Admin:
+    """Whoever administers here, all of it or one installation; raises SignInError when nobody has signed in."""
+    if not current_user.is_authenticated:
+        raise SignInError
+    admin: Admin = current_user.admin
+    return admin
+
+
+def enter_as_local_admin() -> Admin:
+    """A local administrator; raises SignInError, and NotFoundError for administrators of an LMS."""
+    admin = enter_as_admin()
+    if not admin.is_local:
+        raise NotFoundError("Only the administrator of the Badges tool can do this.")
+    return admin
+
+
+def _load_visitor(request: Request) -> Visitor | Administrator | None:
+    if request.blueprint == "admin":
+        admin = admins.find(tools(), session_digest(), utc_now()) if "sid" in session else None
+        return Administrator(admin) if admin else None
     course_id = (request.view_args or {}).get("course_id")
     if course_id is None or "sid" not in session:
         return None

@@ -3,7 +3,7 @@
 import uuid
 
 import structlog
-from flask import Flask, g, jsonify, render_template, request
+from flask import Flask, g, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
@@ -14,6 +14,7 @@ from lti_tool.errors import LtiBadgesError
 from lti_tool.logs import get_logger
 from lti_tool.lti.errors import LaunchError
 from lti_tool.services.connections import ConnectionBusyError, ConnectionDeadError
+from lti_tool.web.access import SignInError
 
 log = get_logger(__name__)
 
@@ -32,6 +33,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(BadgrError, _badgr_failed)
     app.register_error_handler(ConnectionDeadError, _connection_dead)
     app.register_error_handler(ConnectionBusyError, _connection_busy)
+    app.register_error_handler(SignInError, _sign_in_first)
     app.register_error_handler(CSRFError, _form_too_old)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(OperationalError, _database_away)
@@ -72,6 +74,10 @@ def _connection_dead(error: ConnectionDeadError) -> ResponseReturnValue:
 
 def _connection_busy(error: ConnectionBusyError) -> ResponseReturnValue:
     return _answer("Badgr is busy", "Wait a few seconds and load the page again.", 503)
+
+
+def _sign_in_first(error: SignInError) -> ResponseReturnValue:
+    return redirect(url_for("admin.sign_in"), 303)
 
 
 def _form_too_old(error: CSRFError) -> ResponseReturnValue:

@@ -1,12 +1,16 @@
 """The LTI front door: login, launch, key set."""
 
-from flask import Blueprint, Response, jsonify, make_response, redirect, render_template, request, url_for
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, g, jsonify, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from lti_tool.domain.launch import Role
+from lti_tool.lti.errors import RegistrationError, UnknownDeploymentError
 from lti_tool.lti.launch import VerifiedLaunch, verify
 from lti_tool.lti.login import start_login
-from lti_tool.services import launches, registration
+from lti_tool.lti.registration import canvas_document
+from lti_tool.services import launches, onboarding, registration
 from lti_tool.web.access import session_digest
 from lti_tool.web.parts import parts, public_url, tools, utc_now
 
@@ -40,7 +44,13 @@ def launch() -> AnyResponse:
     """The platform's answer: check it, note it, and go to the page that fits the role."""
     now = utc_now()
     launch_url = public_url(url_for("lti.launch"))
-    verified = verify(tools().database, request.form, request.cookies, parts().signer, parts().keysets, launch_url, now)
+    try:
+        verified = verify(
+            tools().database, request.form, request.cookies, parts().signer, parts().keysets, launch_url, now
+        )
+    except UnknownDeploymentError as error:
+        onboarding.remember_deployment(tools(), error.platform_id, error.deployment_id, now)
+        raise
     landing = launches.record(tools(), verified, session_digest(create=True), now)
     response = make_response(_landing_page(verified, landing.course_id))
     for name in request.cookies:
@@ -56,6 +66,30 @@ def launch() -> AnyResponse:
     return response
 
 
+@blueprint.get("/canvas.json")
+def canvas() -> Response:
+    """What an administrator of Canvas enters as "Paste JSON" or "Enter URL" of a developer key."""
+    return jsonify(canvas_document(onboarding.tool_addresses(tools().settings)))
+
+
+@blueprint.route("/register/<token>", methods=["GET", "POST"])
+def register(token: str) -> str | tuple[str, int]:
+    """Dynamic registration: the LMS shows this page to its administrator (LTI Dynamic Registration 1.0 §3.3)."""
+    onboarding.check_link(tools(), token, utc_now())
+    configuration_url = request.args.get("openid_configuration", "")
+    if not configuration_url:
+        raise RegistrationError(
+            "This address is for the LMS: enter it there where a tool is added by its registration address."
+        )
+    if request.method == "GET":
+        g.frame_origin = configuration_url
+        return render_template("launch/register.html", host=urlsplit(configuration_url).netloc)
+    registration_token = request.args.get("registration_token") or None
+    outcome = onboarding.register(tools(), token, configuration_url, registration_token, utc_now())
+    g.frame_origin = configuration_url
+    return render_template("launch/registered.html", outcome=outcome)
+
+
 @blueprint.get("/jwks.json")
 def jwks() -> Response:
     """The tool's public keys (RFC 7517), for the platforms' token services."""
@@ -67,7 +101,9 @@ def jwks() -> Response:
 
 def _landing_page(verified: VerifiedLaunch, course_id: int | None) -> AnyResponse | str:
     person = verified.launch.person
-    if course_id is None or person is None:
+    if course_id is None and person.is_lms_administrator:
+        return redirect(url_for("admin.overview"), 303)
+    if course_id is None:
         return render_template(
             "launch/notice.html",
             title="Badges lives inside a course",

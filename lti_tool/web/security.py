@@ -2,17 +2,18 @@
 
 import time
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from sqlalchemy import select
 from sqlalchemy.exc import DatabaseError
 
 from lti_tool.logs import get_logger
+from lti_tool.lti.addresses import origin_of
 from lti_tool.models import BadgrServer, Platform
 from lti_tool.web.parts import tools
 
 log = get_logger(__name__)
 
-CACHE_SECONDS = 30
+CACHE_SECONDS = 5
 
 
 class _Origins:
@@ -60,12 +61,18 @@ def register(app: Flask) -> None:
     app.after_request(protect)
 
 
+def _registering() -> list[str]:
+    """The LMS that shows the page of a valid registration link in a frame; it is known only afterwards."""
+    found = origin_of(g.get("frame_origin", ""))
+    return [f"{found[0]}://{found[1]}:{found[2]}"] if found else []
+
+
 def _policy(origins: _Origins) -> str:
     is_top_level = request.blueprint == "badgr"
     if request.endpoint not in ("static", "health.healthz"):
         origins.refresh()
     # Pages that lead to consent are never shown in a frame, where a stranger could lay something over them.
-    frames = [] if is_top_level else origins.frames
+    frames = [] if is_top_level else [*origins.frames, *_registering()]
     parts = {
         "default-src": ["'none'"],
         "script-src": ["'self'"],

@@ -261,12 +261,12 @@ def test_an_award(server: AnsweringServer, client: BadgrClient) -> None:
     }
 
 
-@pytest.mark.parametrize("achieved", [datetime.now(UTC), datetime.now(UTC) + timedelta(days=1), None])
+@pytest.mark.parametrize("ahead", [timedelta(), timedelta(days=1), None])
 def test_no_date_is_sent_that_the_server_could_find_in_the_future(
-    server: AnsweringServer, client: BadgrClient, achieved: datetime | None
+    server: AnsweringServer, client: BadgrClient, ahead: timedelta | None
 ) -> None:
     server.answers[AWARDS] = replay(11, "minimal")
-    client.award(ALGEBRA, NewAward("a@example.org", achieved))
+    client.award(ALGEBRA, NewAward("a@example.org", None if ahead is None else datetime.now(UTC) + ahead))
     assert server.seen[0].get_json().keys() == {"recipient", "allowDuplicateAwards", "notify"}
 
 

@@ -4,7 +4,7 @@ from flask import Flask, abort, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from lti_tool.sandbox import faults
-from lti_tool.sandbox.lms import control, gradebook, oidc, services
+from lti_tool.sandbox.lms import control, gradebook, oidc, registration, services
 from lti_tool.sandbox.lms.claims import Launch
 from lti_tool.sandbox.lms.config import LmsConfig
 from lti_tool.sandbox.lms.people import Course, Member
@@ -19,7 +19,7 @@ def create_lms(config: LmsConfig | None = None) -> Flask:
     app.extensions["sandbox_lms"] = made
     app.before_request(lambda: made.learn_base_url(request.host_url))
     faults.install(app, made.faults)
-    for module in (oidc, services, gradebook, control):
+    for module in (oidc, registration, services, gradebook, control):
         app.register_blueprint(module.blueprint)
     app.add_url_rule("/", view_func=home)
     app.add_url_rule("/courses/<course_id>", view_func=course)

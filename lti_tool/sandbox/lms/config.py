@@ -13,6 +13,8 @@ class LmsConfig:
     ags_page_size: int = 50
     launch_token_life: int = 60
     access_token_life: int = 3600
+    # Canvas tells the deployment only at the first launch, Moodle at the registration.
+    names_deployment: bool = True
     webhook_tries: int = 3
     webhook_retry_wait: float = 1.0
     webhook_timeout: float = 10.0

@@ -46,27 +46,6 @@ def jwks() -> Response:
     return jsonify(state().key_set())
 
 
-@blueprint.get("/openid-configuration")
-def openid_configuration() -> Response:
-    """The platform's configuration (contracts/moodle-4.2/openid-configuration.json)."""
-    base = state().base_url
-    return jsonify(
-        {
-            "issuer": base,
-            "token_endpoint": f"{base}/lti/token",
-            "token_endpoint_auth_methods_supported": ["private_key_jwt"],
-            "token_endpoint_auth_signing_alg_values_supported": ["RS256"],
-            "jwks_uri": f"{base}/lti/jwks",
-            "authorization_endpoint": f"{base}/lti/auth",
-            "scopes_supported": [*SERVICE_SCOPES, "openid"],
-            "response_types_supported": ["id_token"],
-            "subject_types_supported": ["public", "pairwise"],
-            "id_token_signing_alg_values_supported": ["RS256"],
-            "claims_supported": ["sub", "iss", "name", "given_name", "family_name", "email"],
-        }
-    )
-
-
 @blueprint.post("/token")
 def token() -> tuple[Response, int]:
     """Client credentials with a signed assertion (security framework §4.1)."""

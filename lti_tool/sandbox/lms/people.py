@@ -6,6 +6,7 @@ LEARNER = "http://purl.imsglobal.org/vocab/lis/v2/membership#Learner"
 INSTRUCTOR = "http://purl.imsglobal.org/vocab/lis/v2/membership#Instructor"
 MENTOR = "http://purl.imsglobal.org/vocab/lis/v2/membership#Mentor"
 TEACHING_ASSISTANT = "http://purl.imsglobal.org/vocab/lis/v2/membership/Instructor#TeachingAssistant"
+ADMINISTRATOR = "http://purl.imsglobal.org/vocab/lis/v2/institution/person#Administrator"
 TEST_USER = "http://purl.imsglobal.org/vocab/lti/system/person#TestUser"
 
 _CONTEXT_ROLE = "http://purl.imsglobal.org/vocab/lis/v2/membership#"
@@ -57,7 +58,9 @@ class Member:
             return "Test student"
         if TEACHING_ASSISTANT in self.roles:
             return "Teaching assistant"
-        return {INSTRUCTOR: "Teacher", MENTOR: "Observer"}.get(self.roles[0], "Learner")
+        return {INSTRUCTOR: "Teacher", MENTOR: "Observer", ADMINISTRATOR: "Administrator of the LMS"}.get(
+            self.roles[0], "Learner"
+        )
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from lti_tool.sandbox.lms.grades import Book, Grade
 from lti_tool.sandbox.lms.people import (
+    ADMINISTRATOR,
     INSTRUCTOR,
     LEARNER,
     MENTOR,
@@ -22,6 +23,7 @@ def _person(sub: str, name: str, mail: bool = True) -> Person:
     return Person(sub, given, family, username, f"{username}@example.org" if mail else None)
 
 
+ADA = _person("2", "Ada Admin")
 TERRY = _person("3", "Terry Teacher")
 TARIQ = _person("20", "Tariq Tutor")
 LEARNERS = (
@@ -60,6 +62,7 @@ def seed_courses() -> dict[str, Course]:
         *learners,
         Member(FORMER, (LEARNER,), active=False),
         Member(OBSERVER, (MENTOR,)),
+        Member(ADA, (ADMINISTRATOR,)),
         Member(TEST_STUDENT, (LEARNER, TEST_USER)),
     )
     chemistry = (teacher, *learners[:4], Member(TARIQ, (LEARNER,)))

@@ -35,6 +35,8 @@ class LmsState:
         self.line_items: dict[str, LineItem] = {}
         self.access_tokens: dict[str, tuple[frozenset[str], datetime]] = {}
         self.used_jti: set[str] = set()
+        self.registration_tokens: set[str] = set()
+        self.registrations: list[dict[str, Any]] = []
         self._keys = [new_key()]
         self._launches: dict[str, Launch] = {}
         self._base_url = config.base_url.rstrip("/") if config.base_url else None

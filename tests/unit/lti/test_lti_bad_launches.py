@@ -166,7 +166,7 @@ BAD_LAUNCHES: dict[str, tuple[Spoil, str]] = {
     "deployment id of 256 characters": (lti("deployment_id", "1" * 256), "deployment_missing"),
     # Message
     "unknown message_type": (lti("message_type", "LtiSubmissionReviewRequest"), "message_type_unknown"),
-    "deep linking": (lti("message_type", "LtiDeepLinkingRequest"), "deep_linking_not_offered"),
+    "deep linking without settings": (lti("message_type", "LtiDeepLinkingRequest"), "deep_link_return_missing"),
     "roles as text": (lti("roles", "Learner"), "roles_missing"),
     "resource_link as text": (lti("resource_link", "1"), "resource_link_missing"),
     "no target": (without_lti("target_link_uri"), "target_missing"),

@@ -7,7 +7,7 @@ from threading import Barrier
 
 import pytest
 
-from lti_tool.domain.launch import Launch, LaunchCourse, LaunchPerson, Role
+from lti_tool.domain.launch import Launch, LaunchCourse, LaunchPerson, LaunchSite, Role
 from lti_tool.lti.errors import LaunchError
 from lti_tool.lti.launch import VerifiedLaunch, consume_nonce
 from lti_tool.lti.login import StateSigner
@@ -87,6 +87,7 @@ def test_a_launch_of_moodle_is_understood(world: World) -> None:
         person=LaunchPerson("4", "Stu1 Dent", "student1@school.example", Role.LEARNER, is_test=False),
         locale="en",
         return_url=f"{ISSUER}/mod/lti/return.php?course=2",
+        site=LaunchSite("moodle.example", ""),
     )
 
 

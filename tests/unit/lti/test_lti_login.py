@@ -87,7 +87,6 @@ def test_the_secrets_of_the_browser_are_not_in_the_address(world: World) -> None
         ({"target_link_uri": "javascript:alert(1)"}, "target_elsewhere"),
         ({"iss": "https://other.example"}, "unknown_platform"),
         ({"client_id": "other"}, "unknown_platform"),
-        ({"lti_deployment_id": "7"}, "deployment_unknown"),
         ({"lti_deployment_id": "new"}, "deployment_not_approved"),
     ],
 )

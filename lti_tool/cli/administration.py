@@ -1,0 +1,52 @@
+"""`lti-badges admin`, `registration-link`, `keys`: who administers, how an LMS registers, the tool's own keys."""
+
+from datetime import UTC, datetime
+
+import click
+
+from lti_tool.cli.tools import open_tools
+from lti_tool.services import admins, audit, onboarding, registration
+
+
+@click.group()
+def admin() -> None:
+    """Local administrators of the tool's pages (/admin)."""
+
+
+@admin.command()
+@click.argument("name")
+@click.option(
+    "--password",
+    prompt=True,
+    hide_input=True,
+    confirmation_prompt=True,
+    envvar="LTI_BADGES_ADMIN_PASSWORD",
+    help="Left out, it is asked for, so that it stays out of the shell's history.",
+)
+def create(name: str, password: str) -> None:
+    """Make an account, or give an existing one a new password."""
+    tools = open_tools()
+    is_new = admins.create_account(tools, name, password, audit.COMMAND_LINE, datetime.now(UTC))
+    click.echo(f"{'Account made' if is_new else 'New password set'}. Sign in at {tools.settings.base_url}/admin/")
+
+
+@click.command("registration-link")
+@click.option("--note", default="", help="What to call the LMS, for people.")
+@click.option("--platform", "platform_id", type=int, help="Renew the registration of this platform.")
+def registration_link(note: str, platform_id: int | None) -> None:
+    """Make a link that lets one LMS register itself, once, within seven days (dynamic registration)."""
+    link = onboarding.create_link(open_tools(), audit.COMMAND_LINE, note, datetime.now(UTC), platform_id)
+    click.echo("Enter this in the LMS where a tool is added by its registration address:")
+    click.echo(f"  {link}")
+
+
+@click.group()
+def keys() -> None:
+    """The tool's own key pairs."""
+
+
+@keys.command()
+def rotate() -> None:
+    """Sign with a new key from now on; the former one stays published, so that nothing fails meanwhile."""
+    kid = registration.rotate_keys(open_tools(), datetime.now(UTC))
+    click.echo(f"Key {kid} signs from now on.")

@@ -1,0 +1,16 @@
+"""The audit log: every administrative act, written in the transaction that carries it out."""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from lti_tool.models import AuditEntry
+
+COMMAND_LINE = "command line"
+
+
+def note(
+    session: Session, actor: str, action: str, now: datetime, *, platform_id: int | None = None, detail: str = ""
+) -> None:
+    """Write down who did what; `detail` never holds a secret."""
+    session.add(AuditEntry(at=now, actor=actor, action=action, detail=detail[:2000], platform_id=platform_id))

@@ -1,0 +1,186 @@
+"""How an LMS comes to us: by a one-time registration link, and by deployments that somebody approves."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from lti_tool.db import get_or_create
+from lti_tool.domain.launch import LaunchSite
+from lti_tool.errors import InvalidInputError, NotFoundError
+from lti_tool.logs import get_logger
+from lti_tool.lti import registration as dynamic
+from lti_tool.lti.errors import LaunchError, RegistrationError
+from lti_tool.lti.registration import PlatformConfiguration, Registered, ToolAddresses
+from lti_tool.lti.state import digest
+from lti_tool.models import Deployment, Platform, RegistrationLink
+from lti_tool.services import audit
+from lti_tool.settings import Settings
+from lti_tool.toolbox import Toolbox
+
+log = get_logger(__name__)
+
+LINK_LIFETIME = timedelta(days=7)
+MAXIMUM_WAITING = 200
+LINK_ENDED = (
+    "This registration link was used already, has ended, or was never given. Ask the administrator of the Badges tool "
+    "for a new one."
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a registration has led to; without a deployment the first launch waits for approval."""
+
+    platform_name: str
+    is_update: bool
+    has_deployment: bool
+
+
+def tool_addresses(settings: Settings) -> ToolAddresses:
+    """The tool's public addresses."""
+    base = settings.base_url
+    return ToolAddresses(
+        base, f"{base}/lti/login", f"{base}/lti/launch", f"{base}/lti/jwks.json", f"{base}/static/favicon.svg"
+    )
+
+
+def create_link(tools: Toolbox, actor: str, note: str, now: datetime, platform_id: int | None = None) -> str:
+    """A registration link for one LMS, shown this once; with a platform it renews that one. Raises NotFoundError."""
+    token = secrets.token_urlsafe(32)
+    with tools.database.write() as session:
+        if platform_id is not None and session.get(Platform, platform_id) is None:
+            raise NotFoundError("See the list of platforms.", "There is no such platform")
+        session.add(
+            RegistrationLink(
+                digest=digest(token),
+                note=note.strip()[:200],
+                created_by=actor,
+                created_at=now,
+                expires_at=now + LINK_LIFETIME,
+                platform_id=platform_id,
+            )
+        )
+        audit.note(session, actor, "registration link created", now, platform_id=platform_id, detail=note.strip())
+        session.commit()
+    return f"{tools.settings.base_url}/lti/register/{token}"
+
+
+def check_link(tools: Toolbox, token: str, now: datetime) -> None:
+    """Raise InvalidInputError unless this link may still be used."""
+    with tools.database.read() as session:
+        _open_link(session, token, now)
+
+
+def register(
+    tools: Toolbox, token: str, configuration_url: str, registration_token: str | None, now: datetime
+) -> Outcome:
+    """Register with the LMS that opened a link; raises InvalidInputError or RegistrationError, storing nothing."""
+    check_link(tools, token, now)
+    found = dynamic.read_configuration(tools.http, configuration_url, registration_token)
+    # Outside any transaction: the LMS answers when it likes. A link that is used twice meanwhile loses below.
+    registered = dynamic.register(tools.http, found, tool_addresses(tools.settings), registration_token)
+    with tools.database.write() as session:
+        link = _open_link(session, token, now)
+        platform, is_update = _store(session, link, found, registered, now)
+        link.used_at, link.platform_id = now, platform.id
+        action = "registration renewed" if is_update else "registered"
+        audit.note(session, f"link of {link.created_by}", action, now, platform_id=platform.id, detail=found.issuer)
+        session.commit()
+        log.info("platform_registered", platform_id=platform.id, is_update=is_update)
+        return Outcome(platform.name, is_update, registered.deployment_id is not None)
+
+
+def remember_deployment(tools: Toolbox, platform_id: int, deployment_id: str, now: datetime) -> None:
+    """Note a deployment that launched (rightly signed) without being known, for an administrator to approve."""
+    with tools.database.write() as session:
+        waiting = select(func.count()).where(Deployment.platform_id == platform_id, Deployment.approved.is_(False))
+        if (session.scalar(waiting) or 0) >= MAXIMUM_WAITING:
+            log.warning("too_many_waiting_deployments", platform_id=platform_id)
+            return
+        key = {"platform_id": platform_id, "deployment_id": deployment_id}
+        get_or_create(session, Deployment, key, approved=False, created_at=now)
+        audit.note(session, "the LMS", "new deployment seen", now, platform_id=platform_id, detail=deployment_id)
+        session.commit()
+
+
+def set_approved(tools: Toolbox, deployment_id: int, actor: str, now: datetime, *, approved: bool) -> None:
+    """Let a deployment launch or not; raises NotFoundError."""
+    with tools.database.write() as session:
+        deployment = _deployment(session, deployment_id)
+        deployment.approved = approved
+        action = "deployment approved" if approved else "deployment refused"
+        _note(session, actor, action, deployment, deployment.deployment_id, now)
+        session.commit()
+
+
+def accept_host(tools: Toolbox, deployment_id: int, actor: str, now: datetime) -> None:
+    """Say that the LMS has moved: launches from the address last seen are right from now on. Raises NotFoundError."""
+    with tools.database.write() as session:
+        deployment = _deployment(session, deployment_id)
+        if deployment.foreign_host:
+            moved = f"{deployment.host} to {deployment.foreign_host}"
+            deployment.host, deployment.foreign_host = deployment.foreign_host, None
+            _note(session, actor, "new address accepted", deployment, moved, now)
+        session.commit()
+
+
+def check_site(session: Session, deployment: Deployment, site: LaunchSite, now: datetime) -> None:
+    """Notice a copy of an LMS (same ids, other host): commits what was noticed, and raises LaunchError."""
+    deployment.platform.family = deployment.platform.family or site.family
+    if deployment.recognises(site.host):
+        deployment.host = deployment.host or site.host or None
+        return
+    known = deployment.host or ""
+    if deployment.foreign_host != site.host:
+        deployment.foreign_host = site.host
+        _note(session, "the LMS", "launch from another address refused", deployment, f"{site.host}, not {known}", now)
+    session.commit()
+    raise LaunchError("deployment_copied", known=known, seen=site.host)
+
+
+def _open_link(session: Session, token: str, now: datetime) -> RegistrationLink:
+    link = session.scalar(select(RegistrationLink).where(RegistrationLink.digest == digest(token)).with_for_update())
+    if link is None or link.used_at is not None or link.expires_at <= now:
+        raise InvalidInputError(LINK_ENDED, "This registration link does not work")
+    return link
+
+
+def _store(
+    session: Session, link: RegistrationLink, found: PlatformConfiguration, registered: Registered, now: datetime
+) -> tuple[Platform, bool]:
+    platform = link.platform
+    if platform is not None and platform.issuer != found.issuer:
+        raise RegistrationError(f"This link renews the registration of {platform.issuer}, not of {found.issuer}.")
+    is_update = platform is not None
+    if platform is None:
+        key = {"issuer": found.issuer, "client_id": registered.client_id}
+        is_update = session.scalar(select(Platform.id).filter_by(**key)) is not None
+        name = link.note or found.name or found.issuer.split("//")[-1]
+        addresses = {"auth_login_url": "", "auth_token_url": "", "jwks_url": ""}
+        platform = get_or_create(
+            session, Platform, key, name=name, family="", enabled=True, created_at=now, **addresses
+        )
+    platform.client_id = registered.client_id
+    platform.auth_login_url, platform.auth_token_url = found.auth_login_url, found.auth_token_url
+    platform.jwks_url, platform.auth_audience = found.jwks_url, found.auth_audience
+    platform.jwks = platform.jwks_fetched_at = None
+    platform.family = found.family
+    session.flush()
+    if registered.deployment_id is not None:
+        named = {"platform_id": platform.id, "deployment_id": registered.deployment_id}
+        get_or_create(session, Deployment, named, approved=True, created_at=now).approved = True
+    return platform, is_update
+
+
+def _deployment(session: Session, deployment_id: int) -> Deployment:
+    deployment = session.get(Deployment, deployment_id)
+    if deployment is None:
+        raise NotFoundError("See the page of the platform.", "There is no such deployment")
+    return deployment
+
+
+def _note(session: Session, actor: str, action: str, deployment: Deployment, detail: str, now: datetime) -> None:
+    audit.note(session, actor, action, now, platform_id=deployment.platform_id, detail=detail)

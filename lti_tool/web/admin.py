@@ -1,0 +1,164 @@
+"""The administrator's pages: sign-in, platforms and deployments, registration links, keys, people, audit log."""
+
+import secrets
+
+from flask import Blueprint, flash, redirect, render_template, request, session, url_for
+from werkzeug.wrappers import Response
+
+from lti_tool.errors import InvalidInputError
+from lti_tool.lti.registration import SCOPES
+from lti_tool.services import admins, onboarding, registration
+from lti_tool.services.registration import PlatformData
+from lti_tool.services.reports import admin as reports
+from lti_tool.web import access
+from lti_tool.web.parts import tools, utc_now
+
+blueprint = Blueprint("admin", __name__, url_prefix="/admin")
+
+PLATFORM_FIELDS = ("name", "issuer", "client_id", "deployment", "login_url", "token_url", "jwks_url", "token_audience")
+
+
+@blueprint.route("/sign-in", methods=["GET", "POST"])
+def sign_in() -> str | Response | tuple[str, int]:
+    """Sign in with a local account."""
+    if request.method == "GET":
+        return render_template("admin/sign_in.html", fault=None, name="")
+    name = request.form.get("name", "")
+    # A session that somebody else may know from before must not become an administrator's.
+    session["sid"] = secrets.token_urlsafe(32)
+    try:
+        admins.sign_in(tools(), name, request.form.get("password", ""), access.session_digest(), utc_now())
+    except InvalidInputError as error:
+        return render_template("admin/sign_in.html", fault=error.advice, name=name), 403
+    return redirect(url_for("admin.overview"), 303)
+
+
+@blueprint.post("/sign-out")
+def sign_out() -> Response:
+    """End the administration in this browser."""
+    admins.sign_out(tools(), access.session_digest())
+    return redirect(url_for("admin.sign_in"), 303)
+
+
+@blueprint.get("/")
+def overview() -> str:
+    """Every LMS, with what waits for a decision."""
+    admin = access.enter_as_admin()
+    with tools().database.read() as db:
+        return render_template("admin/overview.html", admin=admin, platforms=reports.platforms(db, admin))
+
+
+@blueprint.get("/platforms/<int:platform_id>")
+def platform(platform_id: int) -> str:
+    """One LMS: its addresses and its deployments."""
+    admin = access.enter_as_admin()
+    with tools().database.read() as db:
+        found = reports.platform(db, admin, platform_id)
+    return render_template("admin/platform.html", admin=admin, platform=found)
+
+
+@blueprint.route("/platforms/new", methods=["GET", "POST"])
+def new_platform() -> str | Response | tuple[str, int]:
+    """Register an LMS by hand."""
+    admin = access.enter_as_local_admin()
+    values = {name: request.form.get(name, "").strip() for name in PLATFORM_FIELDS}
+    fault = None
+    if request.method == "POST":
+        try:
+            platform_id = registration.add_platform(tools(), _platform_data(values), utc_now(), actor=admin.name)
+        except InvalidInputError as error:
+            fault = error.advice
+        else:
+            flash("The LMS is registered.", "success")
+            return redirect(url_for("admin.platform", platform_id=platform_id), 303)
+    addresses = onboarding.tool_addresses(tools().settings)
+    page = render_template(
+        "admin/new_platform.html", admin=admin, values=values, fault=fault, tool=addresses, scopes=SCOPES
+    )
+    return (page, 422) if fault else page
+
+
+@blueprint.post("/platforms/<int:platform_id>/enabled")
+def set_enabled(platform_id: int) -> Response:
+    """Let an LMS launch, or not."""
+    admin = access.enter_as_local_admin()
+    enabled = request.form.get("enabled") == "yes"
+    registration.set_enabled(tools(), platform_id, utc_now(), enabled=enabled, actor=admin.name)
+    flash("The LMS may launch again." if enabled else "The LMS can no longer launch.", "success")
+    return redirect(url_for("admin.platform", platform_id=platform_id), 303)
+
+
+@blueprint.post("/deployments/<int:deployment_id>")
+def decide_deployment(deployment_id: int) -> Response:
+    """Approve or refuse a deployment, or accept the address that it moved to."""
+    admin = access.enter_as_local_admin()
+    decision = request.form.get("decision")
+    if decision == "move":
+        onboarding.accept_host(tools(), deployment_id, admin.name, utc_now())
+    elif decision in ("approve", "refuse"):
+        onboarding.set_approved(tools(), deployment_id, admin.name, utc_now(), approved=decision == "approve")
+    else:
+        raise InvalidInputError("Choose what to do with the deployment.")
+    flash("Done.", "success")
+    return redirect(url_for("admin.platform", platform_id=registration.platform_of(tools(), deployment_id)), 303)
+
+
+@blueprint.route("/links", methods=["GET", "POST"])
+def links() -> str:
+    """Registration links: make one, and see what became of the others."""
+    admin = access.enter_as_local_admin()
+    link = None
+    if request.method == "POST":
+        renewed = request.form.get("platform", type=int)
+        link = onboarding.create_link(tools(), admin.name, request.form.get("note", ""), utc_now(), renewed)
+    with tools().database.read() as db:
+        return render_template(
+            "admin/links.html",
+            admin=admin,
+            link=link,
+            links=reports.links(db),
+            platforms=reports.platforms(db, admin),
+            canvas_url=f"{tools().settings.base_url}{url_for('lti.canvas')}",
+        )
+
+
+@blueprint.route("/keys", methods=["GET", "POST"])
+def keys() -> str | Response:
+    """The tool's own key pairs."""
+    admin = access.enter_as_local_admin()
+    if request.method == "POST":
+        registration.rotate_keys(tools(), utc_now(), actor=admin.name)
+        flash("A new key signs from now on. The former one stays published.", "success")
+        return redirect(url_for("admin.keys"), 303)
+    with tools().database.read() as db:
+        return render_template("admin/keys.html", admin=admin, keys=reports.tool_keys(db))
+
+
+@blueprint.get("/people")
+def people() -> str:
+    """Find somebody, and see what they have and what waits."""
+    admin = access.enter_as_admin()
+    words = request.args.get("q", "").strip()[:100]
+    with tools().database.read() as db:
+        return render_template("admin/people.html", admin=admin, query=words, people=reports.people(db, admin, words))
+
+
+@blueprint.get("/audit")
+def audit() -> str:
+    """Who did what."""
+    admin = access.enter_as_admin()
+    with tools().database.read() as db:
+        return render_template("admin/audit.html", admin=admin, entries=reports.audit_log(db, admin))
+
+
+def _platform_data(values: dict[str, str]) -> PlatformData:
+    return PlatformData(
+        name=values["name"],
+        issuer=values["issuer"],
+        client_id=values["client_id"],
+        auth_login_url=values["login_url"],
+        auth_token_url=values["token_url"],
+        jwks_url=values["jwks_url"],
+        auth_audience=values["token_audience"] or None,
+        deployment_ids=tuple(values["deployment"].split()),
+    )
