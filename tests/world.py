@@ -136,6 +136,7 @@ class World:
         now = datetime.now(UTC)
         with self.tools.database.write() as session:
             session.execute(update(Award).where(Award.due_at > now).values(due_at=now))
+            session.execute(update(Award).where(Award.score_due_at > now).values(score_due_at=now))
             session.execute(update(BadgrServer).values(token_calls_after=None))
             session.commit()
         self.sweep()

@@ -98,6 +98,8 @@ class Launch:
     site: LaunchSite = LaunchSite("", "")
     # The number of the rule that the opened link is for, as the link's own parameter says.
     rule_number: str = ""
+    # The column of the gradebook that belongs to the opened link, when it has one.
+    line_item_url: str | None = None
     content_request: ContentRequest | None = None
 
 

@@ -13,6 +13,7 @@ from lti_tool.db import Database
 from lti_tool.domain.launch import Launch
 from lti_tool.lti.checks import LEEWAY
 from lti_tool.lti.claims import (
+    AGS,
     LTI,
     address_of,
     content_request_of,
@@ -92,5 +93,6 @@ def _launch(message: LaunchMessage) -> Launch:
         return_url=address_of(presentation, "return_url"),
         site=site_of(message.claims),
         rule_number=rule_number_of(message.claims),
+        line_item_url=address_of(group_of(message.claims, AGS), "lineitem"),
         content_request=content_request_of(message.claims),
     )

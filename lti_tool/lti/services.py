@@ -1,6 +1,8 @@
 """Calls to a platform's services: access tokens kept between calls, and answers read page by page."""
 
+import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -53,6 +55,32 @@ class ServiceClient:
                 raise _error(platform, page, "its next page is on another server", retryable=False)
             page = following or ""
 
+    def send(
+        self,
+        platform_id: int,
+        method: str,
+        url: str,
+        scopes: Sequence[str],
+        now: datetime,
+        *,
+        body: dict[str, Any] | None = None,
+        content_type: str = "application/json",
+    ) -> Any:
+        """Change something; gives the JSON of the answer, None when there is none. Raises LtiServiceError."""
+        platform = self._platform(platform_id)
+        wanted = sorted(set(scopes))
+        with self._answer(
+            platform, method, url, wanted, now, accept=content_type, body=body, content_type=content_type
+        ) as response:
+            status = response.status_code
+            if not 200 <= status < 300:
+                what = f"it answers with status {status}"
+                raise _error(platform, url, what, retryable=status in RETRYABLE, status=status)
+            try:
+                return read_json(response, MAXIMUM_BYTES)
+            except ValueError:
+                return None
+
     def _platform(self, platform_id: int) -> Platform:
         with self._database.read() as session:
             platform = session.get(Platform, platform_id)
@@ -100,20 +128,39 @@ class ServiceClient:
     def _page(
         self, platform: Platform, url: str, scopes: list[str], accept: str, now: datetime
     ) -> tuple[list[Any] | dict[str, Any], str | None]:
+        with self._answer(platform, "GET", url, scopes, now, accept=accept) as response:
+            return _read_page(platform, url, response)
+
+    @contextmanager
+    def _answer(
+        self,
+        platform: Platform,
+        method: str,
+        url: str,
+        scopes: list[str],
+        now: datetime,
+        *,
+        accept: str = "application/json",
+        body: dict[str, Any] | None = None,
+        content_type: str = "application/json",
+    ) -> Iterator[requests.Response]:
+        """The answer to a call, with a new token when the kept one is refused; raises LtiServiceError."""
+        data = json.dumps(body).encode() if body is not None else None
         for attempt in ("kept token", "new token"):
             headers = {"Authorization": f"Bearer {self.token(platform.id, scopes, now)}", "Accept": accept}
+            headers |= {"Content-Type": content_type} if data is not None else {}
             try:
                 # A redirect would carry the token elsewhere.
-                with self._http.get(
-                    url, headers=headers, timeout=TIMEOUT, stream=True, allow_redirects=False
+                with self._http.request(
+                    method, url, data=data, headers=headers, timeout=TIMEOUT, stream=True, allow_redirects=False
                 ) as response:
                     if response.status_code == requests.codes.unauthorized and attempt == "kept token":
                         self._forget(platform.id, scopes)
                         continue
-                    return _read_page(platform, url, response)
+                    yield response
+                    return
             except requests.RequestException:
                 raise _error(platform, url, "it cannot be reached", retryable=True) from None
-        raise AssertionError("the second answer was returned or raised")
 
 
 def _read_page(

@@ -52,6 +52,7 @@ class Award(Base):
         Index(None, "status", "due_at"),
         Index(None, "course_id", "status"),
         Index(None, "person_id"),
+        Index(None, "score_due_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from lti_tool.db import insert_if_absent, wake
@@ -209,6 +209,12 @@ def learner_query(course_id: int) -> Any:
             ~Enrolment.is_test,
             Enrolment.launch_role.is_(None) | Enrolment.launch_role.not_in(others),
             Enrolment.roster_role.is_(None) | Enrolment.roster_role.not_in(others),
+            # Somebody without a role in the course is none; somebody whom only an event has named may be one.
+            or_(
+                Enrolment.launch_role == Role.LEARNER,
+                Enrolment.roster_role == Role.LEARNER,
+                Enrolment.launch_role.is_(None) & Enrolment.roster_role.is_(None),
+            ),
         )
         .order_by(Person.name, Person.id)
     )

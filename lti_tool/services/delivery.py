@@ -20,7 +20,7 @@ from lti_tool.badgr.types import Assertion, NewAward
 from lti_tool.db import wake
 from lti_tool.logs import get_logger
 from lti_tool.models import Award, AwardStatus, Enrolment
-from lti_tool.services import awarding
+from lti_tool.services import awarding, columns
 from lti_tool.services.connections import ConnectionBusyError, ConnectionDeadError, with_client
 from lti_tool.toolbox import Toolbox
 
@@ -212,6 +212,8 @@ def _finish(
         awarding.add_step(session, award, kind, text, now)
         if award.status is AwardStatus.PENDING:
             wake(session, "award", award.id, award.due_at)
+        elif award.status is AwardStatus.ISSUED and award.rule.has_column:
+            columns.schedule(session, award, now)
         session.commit()
         log.info("award_delivery", award_id=award.id, outcome=kind, attempt=job.attempt)
         return award.status

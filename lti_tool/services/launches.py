@@ -10,8 +10,8 @@ from lti_tool.db import get_or_create
 from lti_tool.domain.launch import Launch, LaunchCourse, LaunchPerson
 from lti_tool.logs import get_logger
 from lti_tool.lti.launch import VerifiedLaunch, consume_nonce
-from lti_tool.models import Course, Deployment, Enrolment, Person, Visit
-from lti_tool.services import admins, awarding, intake, onboarding, roster
+from lti_tool.models import Course, Deployment, Enrolment, Person, Rule, Visit
+from lti_tool.services import admins, awarding, columns, intake, onboarding, roster
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -19,9 +19,10 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class Landing:
-    """Where a launch leads: a course, or nowhere when the platform named no course."""
+    """Where a launch leads: a course (or nowhere when the platform named none), and there to one rule or to all."""
 
     course_id: int | None
+    rule_id: int | None = None
 
 
 def record(tools: Toolbox, verified: VerifiedLaunch, session_digest: str, now: datetime) -> Landing:
@@ -44,9 +45,10 @@ def record(tools: Toolbox, verified: VerifiedLaunch, session_digest: str, now: d
         awarding.release(session, now, person_id=person.id)
         if launch.person.role.teaches:
             roster.refresh_if_stale(session, course, now)
+        rule_id = _opened_rule(session, course, launch, now)
         session.commit()
         log.info("launch", course_id=course.id, person_id=person.id, role=launch.person.role.value)
-        return Landing(course.id)
+        return Landing(course.id, rule_id)
 
 
 def find_visit(tools: Toolbox, session_digest: str, course_id: int, now: datetime) -> Visit | None:
@@ -75,6 +77,17 @@ def _store_course(session: Session, launch: Launch, told: LaunchCourse, now: dat
     if is_new:
         intake.rematch(session, launch.platform_id)
     return course
+
+
+def _opened_rule(session: Session, course: Course, launch: Launch, now: datetime) -> int | None:
+    """The rule that the opened link is for; None for a link to all, or one that a copy of a course has kept."""
+    number = launch.rule_number
+    rule_id = int(number) if number.isascii() and number.isdigit() else 0
+    rule = session.scalar(select(Rule).where(Rule.id == rule_id, Rule.course_id == course.id))
+    if rule is not None and launch.line_item_url is not None:
+        # The LMS has made a column for the link: it is the badge's.
+        columns.adopt(session, rule, launch.line_item_url, now)
+    return rule.id if rule else None
 
 
 def _store_person(session: Session, platform_id: int, told: LaunchPerson, now: datetime) -> Person:

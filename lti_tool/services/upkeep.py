@@ -7,7 +7,7 @@ from sqlalchemy import delete, select
 from lti_tool.db import get_or_create
 from lti_tool.lti import keys
 from lti_tool.models import AdminVisit, Award, AwardStatus, Course, Heartbeat, HoldReason, OneTimeToken, Visit
-from lti_tool.services import audit, delivery, intake, roster
+from lti_tool.services import audit, columns, delivery, intake, roster
 from lti_tool.toolbox import Toolbox
 
 ALIVE_WITHIN = timedelta(minutes=3)
@@ -37,6 +37,7 @@ def sweep(tools: Toolbox, now: datetime) -> list[tuple[str, int]]:
         ).all()
         due = [("event", event_id) for event_id in intake.due_events(session, now)]
         due += [("award", award_id) for award_id in delivery.due_awards(session, now)]
+        due += [("score", award_id) for award_id in columns.due_scores(session, now)]
         return due + [("roster", course_id) for course_id in waiting_for_roster]
 
 

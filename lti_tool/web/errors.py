@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 from lti_tool.badgr.errors import BadgrError
 from lti_tool.errors import LtiBadgesError
 from lti_tool.logs import get_logger
-from lti_tool.lti.errors import LaunchError
+from lti_tool.lti.errors import LaunchError, LtiServiceError
 from lti_tool.services.connections import ConnectionBusyError, ConnectionDeadError
 from lti_tool.web.access import SignInError
 
@@ -31,6 +31,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(LaunchError, _launch_failed)
     app.register_error_handler(LtiBadgesError, _refused)
     app.register_error_handler(BadgrError, _badgr_failed)
+    app.register_error_handler(LtiServiceError, _service_failed)
     app.register_error_handler(ConnectionDeadError, _connection_dead)
     app.register_error_handler(ConnectionBusyError, _connection_busy)
     app.register_error_handler(SignInError, _sign_in_first)
@@ -66,6 +67,11 @@ def _refused(error: LtiBadgesError) -> ResponseReturnValue:
 def _badgr_failed(error: BadgrError) -> ResponseReturnValue:
     log.warning("badgr_failed", kind=type(error).__name__, status=error.status)
     return _answer("Badgr did not answer as expected", error.advice, 502)
+
+
+def _service_failed(error: LtiServiceError) -> ResponseReturnValue:
+    log.warning("lti_service_failed", status=error.status, retryable=error.retryable)
+    return _answer("The LMS did not answer as expected", error.advice, 502)
 
 
 def _connection_dead(error: ConnectionDeadError) -> ResponseReturnValue:

@@ -1,6 +1,6 @@
 """The learner's page."""
 
-from flask import Blueprint, render_template
+from flask import Blueprint, render_template, request
 
 from lti_tool.services.reports.learner import learner_report
 from lti_tool.web import access
@@ -22,7 +22,9 @@ def overview(course_id: int) -> str:
     """A learner's badges in this course, and what is missing to the others."""
     visit = access.enter()
     with tools().database.read() as session:
-        report = learner_report(session, course_id, visit.person_id)
+        whole = learner_report(session, course_id, visit.person_id)
+    # A link to one badge opens that one (Deep Linking).
+    report = whole.only(request.args.get("rule", 0, type=int))
     address = visit.person.email
     notice = TEST_NOTICE if visit.is_test else None if address else NO_ADDRESS_NOTICE
     return render_template(
@@ -31,6 +33,7 @@ def overview(course_id: int) -> str:
         person=visit.person,
         earned=report.earned,
         open=report.open,
+        is_part=report is not whole and len(whole.earned) + len(whole.open) > 1,
         address=address,
         notice=notice,
     )

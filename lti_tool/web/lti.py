@@ -6,11 +6,13 @@ from flask import Blueprint, Response, g, jsonify, make_response, redirect, rend
 from werkzeug.wrappers import Response as AnyResponse
 
 from lti_tool.domain.launch import Role
-from lti_tool.lti.errors import RegistrationError, UnknownDeploymentError
+from lti_tool.lti.errors import LaunchError, RegistrationError, UnknownDeploymentError
 from lti_tool.lti.launch import VerifiedLaunch, verify
 from lti_tool.lti.login import start_login
 from lti_tool.lti.registration import canvas_document
 from lti_tool.services import launches, onboarding, registration
+from lti_tool.services.launches import Landing
+from lti_tool.web import choosing
 from lti_tool.web.access import session_digest
 from lti_tool.web.parts import parts, public_url, tools, utc_now
 
@@ -52,7 +54,7 @@ def launch() -> AnyResponse:
         onboarding.remember_deployment(tools(), error.platform_id, error.deployment_id, now)
         raise
     landing = launches.record(tools(), verified, session_digest(create=True), now)
-    response = make_response(_landing_page(verified, landing.course_id))
+    response = make_response(_landing_page(verified, landing))
     for name in request.cookies:
         if name.startswith("lti_state_"):
             response.delete_cookie(
@@ -99,8 +101,8 @@ def jwks() -> Response:
     return response
 
 
-def _landing_page(verified: VerifiedLaunch, course_id: int | None) -> AnyResponse | str:
-    person = verified.launch.person
+def _landing_page(verified: VerifiedLaunch, landing: Landing) -> AnyResponse | str:
+    person, course_id = verified.launch.person, landing.course_id
     if course_id is None and person.is_lms_administrator:
         return redirect(url_for("admin.overview"), 303)
     if course_id is None:
@@ -110,10 +112,15 @@ def _landing_page(verified: VerifiedLaunch, course_id: int | None) -> AnyRespons
             message="The LMS opened Badges without naming a course.",
             next_step="Go to a course and open Badges there.",
         )
+    if verified.launch.content_request is not None:
+        if not person.role.teaches:
+            raise LaunchError("teachers_choose")
+        return choosing.page(course_id, verified.launch.deployment_id, verified.launch.content_request)
     if person.role.teaches:
-        return redirect(url_for("course.overview", course_id=course_id), 303)
+        endpoint = "course.overview" if landing.rule_id is None else "rules.rule"
+        return redirect(url_for(endpoint, course_id=course_id, rule_id=landing.rule_id), 303)
     if person.role is Role.LEARNER:
-        return redirect(url_for("learner.overview", course_id=course_id), 303)
+        return redirect(url_for("learner.overview", course_id=course_id, rule=landing.rule_id), 303)
     return render_template(
         "launch/notice.html",
         title="Nothing to show here yet",

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from lti_tool.badgr.types import BadgeClass
 from lti_tool.errors import ConflictError
 from lti_tool.models import Activity, Visit
-from lti_tool.services import connections, issuers, rules
+from lti_tool.services import columns, connections, issuers, rules
 from lti_tool.services.reports.common import BadgeView
 from lti_tool.services.reports.rule import rule_report
 from lti_tool.web import access
@@ -91,6 +91,19 @@ def activate_rule(course_id: int, rule_id: int) -> Response:
     also_before = request.form.get("scope") != "from_now"
     rules.activate(tools(), course_id, rule_id, utc_now(), also_earned_before=also_before)
     flash("Switched on. Badges go out by themselves from now on.", "success")
+    return redirect(url_for("rules.rule", course_id=course_id, rule_id=rule_id), 303)
+
+
+@blueprint.post("/rules/<int:rule_id>/column")
+def switch_column(course_id: int, rule_id: int) -> Response:
+    """Give the badge a column in the LMS's gradebook, or take it away."""
+    access.enter_as_teacher()
+    if request.form.get("column") == "on":
+        columns.switch_on(tools(), course_id, rule_id, utc_now())
+        flash("The badge has a column in the gradebook now; scores follow by themselves.", "success")
+    else:
+        columns.switch_off(tools(), course_id, rule_id, utc_now())
+        flash("The column is taken out of the gradebook.", "success")
     return redirect(url_for("rules.rule", course_id=course_id, rule_id=rule_id), 303)
 
 

@@ -64,7 +64,17 @@ def register(app: Flask) -> None:
 def _registering() -> list[str]:
     """The LMS that shows the page of a valid registration link in a frame; it is known only afterwards."""
     found = origin_of(g.get("frame_origin", ""))
-    return [f"{found[0]}://{found[1]}:{found[2]}"] if found else []
+    return [_source(found)] if found else []
+
+
+def _returning() -> list[str]:
+    """The LMS that a form of this page leads back to."""
+    found = origin_of(g.get("form_origin", ""))
+    return [_source(found)] if found else []
+
+
+def _source(origin: tuple[str, str, int]) -> str:
+    return f"{origin[0]}://{origin[1]}:{origin[2]}"
 
 
 def _policy(origins: _Origins) -> str:
@@ -81,7 +91,7 @@ def _policy(origins: _Origins) -> str:
         "connect-src": ["'self'"],
         "img-src": ["'self'", "data:", "https:", *origins.insecure_images],
         # Browsers check redirects after a form too: the consent page is reached by one.
-        "form-action": ["'self'", *(origins.forms if is_top_level else [])],
+        "form-action": ["'self'", *(origins.forms if is_top_level else []), *_returning()],
         "frame-ancestors": frames or ["'none'"],
         "base-uri": ["'none'"],
     }

@@ -69,6 +69,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("score_sent_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("score_due_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("score_advice", sa.String(length=1000), nullable=True))
+        batch_op.create_index(batch_op.f("ix_award_score_due_at"), ["score_due_at"], unique=False)
 
     with op.batch_alter_table("course", schema=None) as batch_op:
         batch_op.add_column(
@@ -112,6 +113,7 @@ def downgrade() -> None:
         batch_op.drop_column("context_history")
 
     with op.batch_alter_table("award", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_award_score_due_at"))
         batch_op.drop_column("score_advice")
         batch_op.drop_column("score_due_at")
         batch_op.drop_column("score_sent_at")

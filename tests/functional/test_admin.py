@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 
 from lti_tool.models import AdminAccount, AdminVisit, AuditEntry, Deployment, Platform, RegistrationLink, ToolKey
 from lti_tool.sandbox.lms import Fault
+from lti_tool.sandbox.lms.claims import Launch
 from lti_tool.sandbox.visitor import Visitor
 from lti_tool.services import admins, onboarding
 from tests.world import BIOLOGY, LEARNER, TEACHER, World
@@ -278,7 +279,7 @@ def test_the_canvas_document(world: World) -> None:
 def test_a_copy_of_the_lms_is_noticed_and_changes_nothing(world: World, admin: Visitor) -> None:
     world.ready_course()
     # The copy has the same ids and key, and other addresses.
-    claims = world.lms.claims(TEACHER, BIOLOGY, "n")
+    claims = world.lms.claims(Launch(TEACHER, BIOLOGY), "n")
     moved = {
         name: json.loads(json.dumps(value).replace("localhost", "copy.localhost"))
         for name, value in claims.items()

@@ -4,7 +4,7 @@ from flask import Flask, abort, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from lti_tool.sandbox import faults
-from lti_tool.sandbox.lms import control, gradebook, oidc, registration, services
+from lti_tool.sandbox.lms import control, deeplinking, gradebook, oidc, registration, services
 from lti_tool.sandbox.lms.claims import Launch
 from lti_tool.sandbox.lms.config import LmsConfig
 from lti_tool.sandbox.lms.people import Course, Member
@@ -19,7 +19,7 @@ def create_lms(config: LmsConfig | None = None) -> Flask:
     app.extensions["sandbox_lms"] = made
     app.before_request(lambda: made.learn_base_url(request.host_url))
     faults.install(app, made.faults)
-    for module in (oidc, registration, services, gradebook, control):
+    for module in (oidc, deeplinking, registration, services, gradebook, control):
         app.register_blueprint(module.blueprint)
     app.add_url_rule("/", view_func=home)
     app.add_url_rule("/courses/<course_id>", view_func=course)
@@ -41,15 +41,26 @@ def course(course_id: str) -> str:
 
 
 def badges(course_id: str) -> str:
-    """The tool in a frame of the course page (or alone in the window), started by a login request."""
+    """The tool in a frame of the course page (or alone in the window), started by a login request.
+
+    With `link` it is one that a teacher has chosen; with `choose` the teacher is to choose one.
+    """
     found, member = _entered(course_id)
     tool = state().tool or abort(409, "The tool is not registered with this LMS yet.")
     in_window = request.args.get("window") == "1"
-    launch = Launch(member.person.sub, found.id, "window" if in_window else "iframe")
+    link_id = request.args.get("link")
+    link = (state().links.get(link_id) or abort(404)) if link_id else None
+    launch = Launch(
+        member.person.sub,
+        found.id,
+        "window" if in_window else "iframe",
+        link.id if link else None,
+        request.args.get("choose") == "1",
+    )
     login = {
         "iss": state().base_url,
         "login_hint": member.person.sub,
-        "target_link_uri": tool.target_link_uri,
+        "target_link_uri": link.url if link else tool.target_link_uri,
         "lti_message_hint": state().begin_launch(launch),
         "client_id": tool.client_id,
         "lti_deployment_id": tool.deployment_id,

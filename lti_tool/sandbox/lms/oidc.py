@@ -35,7 +35,7 @@ def auth() -> str:
     launch = state().find_launch(told.get("lti_message_hint", ""))
     if launch is None or told.get("login_hint") != launch.sub or not told.get("nonce"):
         abort(400, "login_hint, lti_message_hint or nonce is not right")
-    token = state().id_token(launch.sub, launch.course_id, told["nonce"], target=launch.target)
+    token = state().id_token(launch, told["nonce"])
     form = {"id_token": token, "state": told.get("state", "")}
     return render_template("lms/post.html", action=tool.launch_url, form=form)
 
@@ -73,7 +73,7 @@ def _check_assertion(assertion: str) -> None:
             raise TokenError("invalid_client")
         claims: dict[str, Any] = jwt.decode(
             assertion,
-            _key_of(tool, jwt.get_unverified_header(assertion)["kid"]),
+            key_of(tool, jwt.get_unverified_header(assertion)["kid"]),
             algorithms=["RS256"],
             audience=f"{state().base_url}/lti/token",
             options={"require": ["iss", "sub", "aud", "iat", "exp", "jti"]},
@@ -86,7 +86,8 @@ def _check_assertion(assertion: str) -> None:
         state().used_jti.add(claims["jti"])
 
 
-def _key_of(tool: Tool, kid: str) -> jwt.PyJWK:
+def key_of(tool: Tool, kid: str) -> jwt.PyJWK:
+    """A key of the tool's key set, fetched anew; raises LookupError or RequestException."""
     with requests.Session() as http:
         http.trust_env = False  # The tool is on this machine, whatever proxy is set.
         keys = http.get(tool.jwks_url, timeout=KEY_SET_SECONDS).json()["keys"]

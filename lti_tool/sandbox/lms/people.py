@@ -83,6 +83,8 @@ class Course:
     resource_link_id: str
     activities: tuple[Activity, ...]
     members: tuple[Member, ...]
+    # The ids of the courses that it was copied from, newest first.
+    history: tuple[str, ...] = ()
 
     def member(self, sub: str) -> Member | None:
         """The member with this `sub`, active or not."""

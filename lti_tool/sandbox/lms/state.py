@@ -11,7 +11,7 @@ from typing import Any
 import jwt
 
 from lti_tool.sandbox.faults import Faults
-from lti_tool.sandbox.lms.claims import Launch, launch_claims
+from lti_tool.sandbox.lms.claims import Launch, ToolLink, launch_claims
 from lti_tool.sandbox.lms.config import LmsConfig, Tool, Webhook
 from lti_tool.sandbox.lms.grades import Book, Grade, event, event_data
 from lti_tool.sandbox.lms.keys import SigningKey, new_key
@@ -32,6 +32,7 @@ class LmsState:
         self.faults = Faults()
         self.courses: dict[str, Course] = seed_courses()
         self.grades: Book = seed_grades()
+        self.links: dict[str, ToolLink] = {}
         self.line_items: dict[str, LineItem] = {}
         self.access_tokens: dict[str, tuple[frozenset[str], datetime]] = {}
         self.used_jti: set[str] = set()
@@ -112,23 +113,22 @@ class LmsState:
         except (ValueError, TypeError, KeyError):
             return None
 
-    def claims(self, person: str, course: str, nonce: str, target: str = "iframe") -> dict[str, Any]:
-        """The claims of a good launch by the person with this `sub`; raises LookupError."""
+    def claims(self, launch: Launch, nonce: str) -> dict[str, Any]:
+        """The claims of a good launch; raises LookupError."""
         if self.tool is None:
             raise LookupError("No tool is registered")
-        where, member = self.member(course, person)
+        where, member = self.member(launch.course_id, launch.sub)
+        link = self.links[launch.link_id] if launch.link_id else None
         now = datetime.now(UTC)
         end = now + timedelta(seconds=self.config.launch_token_life)
         times = {"nonce": nonce, "iat": int(now.timestamp()), "exp": int(end.timestamp())}
-        return times | launch_claims(self.base_url, self.config.name, self.tool, where, member, target)
+        return times | launch_claims(self.base_url, self.config.name, self.tool, where, member, launch, link)
 
     def id_token(
         self,
-        person: str,
-        course: str,
+        launch: Launch,
         nonce: str,
         *,
-        target: str = "iframe",
         key: SigningKey | None = None,
         headers: Mapping[str, Any] | None = None,
         **overrides: Any,
@@ -138,7 +138,7 @@ class LmsState:
         Raises LookupError when person, course or tool is unknown.
         """
         signing = key or self.key
-        claims = self.claims(person, course, nonce, target) | overrides
+        claims = self.claims(launch, nonce) | overrides
         header = {"kid": signing.kid} | dict(headers or {})
         return jwt.encode(
             {name: value for name, value in claims.items() if value is not None},
@@ -161,6 +161,28 @@ class LmsState:
             course = self.courses[course_id]
             others = tuple(other for other in course.members if other.person.sub != member.person.sub)
             self.courses[course_id] = replace(course, members=(*others, member))
+
+    def copy_course(self, course_id: str, new_id: str) -> Course:
+        """Copy a course with the links in it, as a new term does; raises KeyError."""
+        with self.lock:
+            old = self.courses[course_id]
+            link_id = f"{new_id}-{old.resource_link_id}"
+            activities = tuple(replace(activity, id=f"{new_id}-{activity.id}") for activity in old.activities)
+            copy = replace(
+                old,
+                id=new_id,
+                label=f"{old.label} COPY",
+                title=f"{old.title} (copy)",
+                resource_link_id=link_id,
+                activities=activities,
+                history=(course_id, *old.history),
+            )
+            self.courses[new_id] = copy
+            self.line_items[link_id] = LineItem(link_id, new_id, "Badges", 100, resource_link_id=link_id)
+            for link in [link for link in self.links.values() if link.course_id == course_id]:
+                copied = replace(link, id=f"{new_id}-{link.id}", course_id=new_id, line_item_id=None)
+                self.links[copied.id] = copied
+            return copy
 
     def grade(
         self,

@@ -41,6 +41,7 @@ LABEL = {
 class EarnedBadge:
     """A badge that this learner has earned, wherever it is on its way."""
 
+    rule_id: int
     badge: BadgeView
     status: str
     status_label: str
@@ -53,6 +54,7 @@ class EarnedBadge:
 class OpenBadge:
     """A badge that this learner can still earn; `progress` is 0 to 1."""
 
+    rule_id: int
     badge: BadgeView
     sentence: str
     progress: float
@@ -65,6 +67,12 @@ class LearnerReport:
 
     earned: list[EarnedBadge]
     open: list[OpenBadge]
+
+    def only(self, rule_id: int) -> "LearnerReport":
+        """What belongs to one rule; everything when nothing does (it may not be switched on yet)."""
+        earned = [badge for badge in self.earned if badge.rule_id == rule_id]
+        still_open = [badge for badge in self.open if badge.rule_id == rule_id]
+        return LearnerReport(earned, still_open) if earned or still_open else self
 
 
 def learner_report(session: Session, course_id: int, person_id: int) -> LearnerReport:
@@ -100,6 +108,7 @@ def _earned(rule: Rule, award: Award) -> EarnedBadge:
     status = state_of(award)
     held = award.hold_reason if award.status is AwardStatus.HELD else None
     return EarnedBadge(
+        rule_id=rule.id,
         badge=badge_view(rule.badge_class),
         status=status,
         status_label=LABEL[status],
@@ -112,6 +121,7 @@ def _earned(rule: Rule, award: Award) -> EarnedBadge:
 def _open(rule: Rule, scores: dict[int, Score], titles: dict[int, str]) -> OpenBadge:
     decision: Decision = decide(rule.criteria, scores, rule.counts_from)
     return OpenBadge(
+        rule_id=rule.id,
         badge=badge_view(rule.badge_class),
         sentence=describe(rule.criteria, titles),
         progress=decision.progress,

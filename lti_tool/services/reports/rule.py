@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.domain.criteria import describe
 from lti_tool.models import Award, Rule
-from lti_tool.services import awarding, rules
+from lti_tool.services import awarding, columns, rules
 from lti_tool.services.reports.common import BadgeView, badge_view, label_of, state_of
 
 SHOWN = 100
@@ -24,6 +24,10 @@ class RuleView:
     status: str
     counts_from: datetime | None
     activated_at: datetime | None
+    # The column in the gradebook: whether there is one, whether the LMS allows it, and what keeps scores from it.
+    has_column: bool
+    can_have_column: bool
+    column_fault: str | None
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,11 @@ def rule_report(session: Session, course_id: int, rule_id: int) -> RuleReport:
         status=rule.status.value,
         counts_from=rule.counts_from,
         activated_at=rule.activated_at,
+        has_column=rule.has_column,
+        can_have_column=columns.is_offered(rule.course),
+        column_fault=session.scalar(
+            select(Award.score_advice).where(Award.rule_id == rule.id, Award.score_advice.is_not(None)).limit(1)
+        ),
     )
     return RuleReport(view, _preview(session, rule), _awards(session, rule))
 

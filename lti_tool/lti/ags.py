@@ -1,0 +1,133 @@
+"""Assignment and Grade Services 2.0: the tool's own line items, their results, and scores written back."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from lti_tool.lti.errors import LtiServiceError
+from lti_tool.lti.services import ServiceClient
+
+SCOPE = "https://purl.imsglobal.org/spec/lti-ags/scope/"
+LINE_ITEM_SCOPE, RESULT_SCOPE, SCORE_SCOPE = f"{SCOPE}lineitem", f"{SCOPE}result.readonly", f"{SCOPE}score"
+LINE_ITEM_TYPE = "application/vnd.ims.lis.v2.lineitem+json"
+LINE_ITEMS_TYPE = "application/vnd.ims.lis.v2.lineitemcontainer+json"
+RESULTS_TYPE = "application/vnd.ims.lis.v2.resultcontainer+json"
+SCORE_TYPE = "application/vnd.ims.lis.v1.score+json"
+# "The platform has this one or a newer one": nothing is left to do (LMS.md §5.2).
+STALE = 409
+
+
+@dataclass(frozen=True)
+class LineItem:
+    """A column of the gradebook; `url` is its id and may carry a query."""
+
+    url: str
+    label: str
+    maximum: float
+    resource_id: str
+
+
+@dataclass(frozen=True)
+class LineItemResult:
+    """What a person has in a line item; `score` is None when there is none (any more)."""
+
+    sub: str
+    score: float | None
+    maximum: float
+
+
+def part_url(line_item_url: str, part: str) -> str:
+    """The address of a line item's `scores` or `results`: before its query (AGS 2.0 §3.3.1, §3.4.1)."""
+    parts = urlsplit(line_item_url)
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{part}"))
+
+
+def find_line_item(
+    client: ServiceClient, platform_id: int, line_items_url: str, resource_id: str, now: datetime
+) -> LineItem | None:
+    """The tool's line item with this resource id; raises LtiServiceError."""
+    parts = urlsplit(line_items_url)
+    query = "&".join(part for part in (parts.query, urlencode({"resource_id": resource_id})) if part)
+    url = urlunsplit(parts._replace(query=query))
+    for body in client.get_pages(platform_id, url, [LINE_ITEM_SCOPE], LINE_ITEMS_TYPE, now):
+        for entry in body if isinstance(body, list) else []:
+            # A platform that does not know the filter gives all of them.
+            if isinstance(entry, dict) and entry.get("resourceId") == resource_id:
+                return _line_item(entry)
+    return None
+
+
+def create_line_item(
+    client: ServiceClient, platform_id: int, line_items_url: str, label: str, resource_id: str, now: datetime
+) -> LineItem:
+    """Make a column worth one point; raises LtiServiceError."""
+    wanted = {"label": label, "scoreMaximum": 1, "resourceId": resource_id, "tag": "badge"}
+    made = client.send(
+        platform_id, "POST", line_items_url, [LINE_ITEM_SCOPE], now, body=wanted, content_type=LINE_ITEM_TYPE
+    )
+    return _line_item(made)
+
+
+def rename_line_item(client: ServiceClient, platform_id: int, item: LineItem, label: str, now: datetime) -> LineItem:
+    """Give a column another name; raises LtiServiceError."""
+    wanted = {"id": item.url, "label": label, "scoreMaximum": item.maximum, "resourceId": item.resource_id}
+    told = client.send(platform_id, "PUT", item.url, [LINE_ITEM_SCOPE], now, body=wanted, content_type=LINE_ITEM_TYPE)
+    return _line_item(told if isinstance(told, dict) and told else wanted)
+
+
+def delete_line_item(client: ServiceClient, platform_id: int, line_item_url: str, now: datetime) -> None:
+    """Take a column away; one that is gone already is fine. Raises LtiServiceError."""
+    try:
+        client.send(platform_id, "DELETE", line_item_url, [LINE_ITEM_SCOPE], now)
+    except LtiServiceError as error:
+        if error.status != 404:
+            raise
+
+
+def post_score(client: ServiceClient, platform_id: int, line_item_url: str, sub: str, now: datetime) -> None:
+    """Write down that a person has the badge: one of one point; raises LtiServiceError."""
+    score = {
+        "userId": sub,
+        "scoreGiven": 1,
+        "scoreMaximum": 1,
+        "activityProgress": "Completed",
+        "gradingProgress": "FullyGraded",
+        # With parts of seconds: two scores must never have the same time (§3.4.10).
+        "timestamp": now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
+    url = part_url(line_item_url, "scores")
+    try:
+        client.send(platform_id, "POST", url, [SCORE_SCOPE], now, body=score, content_type=SCORE_TYPE)
+    except LtiServiceError as error:
+        if error.status != STALE:
+            raise
+
+
+def read_results(
+    client: ServiceClient, platform_id: int, line_item_url: str, now: datetime
+) -> Iterator[LineItemResult]:
+    """Every result of a line item, page by page; raises LtiServiceError. A result without a person is left out."""
+    url = part_url(line_item_url, "results")
+    for body in client.get_pages(platform_id, url, [RESULT_SCOPE], RESULTS_TYPE, now):
+        for entry in body if isinstance(body, list) else []:
+            if isinstance(entry, dict) and isinstance(entry.get("userId"), str | int):
+                maximum = _number(entry.get("resultMaximum"))
+                yield LineItemResult(str(entry["userId"]), _number(entry.get("resultScore")), maximum or 1.0)
+
+
+def _line_item(entry: Any) -> LineItem:
+    url = entry.get("id") if isinstance(entry, dict) else None
+    if not isinstance(url, str) or not url.startswith(("https://", "http://")):
+        raise LtiServiceError(
+            "The LMS gave a line item without an address. Please show this to the administrator of the LMS.",
+            retryable=False,
+            status=200,
+        )
+    maximum = _number(entry.get("scoreMaximum"))
+    return LineItem(url, str(entry.get("label") or ""), maximum or 1.0, str(entry.get("resourceId") or ""))
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
