@@ -18,6 +18,7 @@ from lti_tool.web import (
     admin,
     badgr,
     choosing,
+    cookieless,
     course,
     errors,
     filters,
@@ -75,7 +76,7 @@ def create_app(settings: Settings, tools: Toolbox | None = None) -> Flask:
     # First, so that a request has its reference before anything can refuse it.
     errors.register(app)
     csrf = CSRFProtect(app)
-    for public in (lti.blueprint, webhooks.blueprint):
+    for public in (lti.blueprint, cookieless.blueprint, choosing.blueprint, webhooks.blueprint):
         csrf.exempt(public)
     logins = LoginManager(app)
     access.register(logins)
@@ -85,6 +86,7 @@ def create_app(settings: Settings, tools: Toolbox | None = None) -> Flask:
         course.blueprint,
         rules.blueprint,
         choosing.blueprint,
+        cookieless.blueprint,
         learner.blueprint,
         badgr.blueprint,
         health.blueprint,

@@ -21,3 +21,13 @@ def is_same_origin(url: str, other: str) -> bool:
     """Whether both are web addresses of the same origin."""
     origin = origin_of(url)
     return origin is not None and origin == origin_of(other)
+
+
+def origin_text(url: str) -> str:
+    """The origin as browsers write it: without the port that goes without saying; empty for no web address."""
+    found = origin_of(url)
+    if found is None:
+        return ""
+    scheme, name, port = found
+    host = f"[{name}]" if ":" in name else name
+    return f"{scheme}://{host}" if port == DEFAULT_PORTS[scheme] else f"{scheme}://{host}:{port}"

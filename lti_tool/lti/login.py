@@ -22,11 +22,12 @@ STATE_PREFIX = "state-"  # The library puts it before each state.
 
 @dataclass(frozen=True)
 class LoginRedirect:
-    """Where to send the browser, and the cookie that it must bring back (10 minutes)."""
+    """Where to send the browser, and the cookie that it must bring back (10 minutes); `storage` may keep it, too."""
 
     url: str
     cookie_name: str
     cookie_value: str
+    storage: str = ""
 
 
 def start_login(
@@ -41,9 +42,12 @@ def start_login(
     platform = _find_platform(session, issuer, params.get("client_id"))
     _check_deployment(session, platform, params.get("lti_deployment_id"))
     nonce, browser_secret = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-    state = LoginState(platform.id, digest(nonce), digest(browser_secret), target, int(now.timestamp()))
+    storage = params.get("lti_storage_target", "")[:100]
+    issued_at = int(now.timestamp())
+    state = LoginState(platform.id, digest(nonce), digest(browser_secret), target, issued_at, storage)
     login = _Login(params, platform, signer.sign(state), nonce)
-    return LoginRedirect(login.get_redirect_object(launch_url).get_redirect_url(), state.cookie_name, browser_secret)
+    url = login.get_redirect_object(launch_url).get_redirect_url()
+    return LoginRedirect(url, state.cookie_name, browser_secret, storage)
 
 
 class _Login(OIDCLogin[PlainRequest, OnePlatform, NoSession, NoCookies, str]):

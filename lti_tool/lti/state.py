@@ -22,6 +22,8 @@ class LoginState:
     browser_digest: str
     target_link_uri: str
     issued_at: int
+    # The window of the platform that keeps the secret for browsers without our cookie (LTI platform storage).
+    storage: str = ""
 
     @property
     def cookie_name(self) -> str:

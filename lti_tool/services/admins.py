@@ -128,6 +128,27 @@ def enter_from_lms(
         )
 
 
+def hand_over(session: Session, from_digest: str, to_digest: str) -> bool:
+    """Give what an administrator of an LMS may see to another browser session; whether there was anything to give."""
+    given, former = session.get(AdminVisit, from_digest), session.get(AdminVisit, to_digest)
+    if former is not None and former.account_id is None:
+        session.delete(former)
+        session.flush()
+    if given is None:
+        return False
+    if former is None or former.account_id is None:
+        session.add(
+            AdminVisit(
+                session_digest=to_digest,
+                person_id=given.person_id,
+                deployment_id=given.deployment_id,
+                expires_at=given.expires_at,
+            )
+        )
+    session.delete(given)
+    return True
+
+
 def _name(name: str) -> str:
     name = name.strip().lower()
     if not name or len(name) > 100:

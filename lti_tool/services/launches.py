@@ -51,6 +51,19 @@ def record(tools: Toolbox, verified: VerifiedLaunch, session_digest: str, now: d
         return Landing(course.id, rule_id)
 
 
+def hand_over(tools: Toolbox, from_digest: str, to_digest: str) -> bool:
+    """Give what one browser session has entered to another, once; whether there was anything left to give."""
+    with tools.database.write() as session:
+        admin = admins.hand_over(session, from_digest, to_digest)
+        visit = session.scalar(select(Visit).where(Visit.session_digest == from_digest).with_for_update())
+        if visit is not None:
+            _close_others(session, to_digest, visit.person)
+            session.execute(delete(Visit).where(Visit.session_digest == to_digest, Visit.course_id == visit.course_id))
+            visit.session_digest = to_digest
+        session.commit()
+        return admin or visit is not None
+
+
 def find_visit(tools: Toolbox, session_digest: str, course_id: int, now: datetime) -> Visit | None:
     """The visit that lets the holder of this browser session into this course; None when there is none."""
     with tools.database.read() as session:
@@ -114,9 +127,7 @@ def _store_visit(
     session_digest: str,
     expires_at: datetime,
 ) -> None:
-    # Somebody else now uses this browser for the same LMS: what the one before could enter is closed.
-    others = select(Person.id).where(Person.platform_id == launch.platform_id, Person.id != person.id)
-    session.execute(delete(Visit).where(Visit.session_digest == session_digest, Visit.person_id.in_(others)))
+    _close_others(session, session_digest, person)
     key = {"session_digest": session_digest, "course_id": course.id}
     told = {
         "person_id": person.id,
@@ -129,3 +140,9 @@ def _store_visit(
     visit = get_or_create(session, Visit, key, **told)
     for name, value in told.items():
         setattr(visit, name, value)
+
+
+def _close_others(session: Session, session_digest: str, person: Person) -> None:
+    """Somebody else now uses this browser for the same LMS: what the one before could enter is closed."""
+    others = select(Person.id).where(Person.platform_id == person.platform_id, Person.id != person.id)
+    session.execute(delete(Visit).where(Visit.session_digest == session_digest, Visit.person_id.in_(others)))

@@ -57,7 +57,12 @@ def session_digest(*, create: bool = False) -> str:
     """What the database knows this browser session by; the cookie's own value is never stored."""
     if "sid" not in session and create:
         session["sid"] = secrets.token_urlsafe(32)
-    return hashlib.sha256(str(session.get("sid", "")).encode()).hexdigest()
+    return digest_of(str(session.get("sid", "")))
+
+
+def digest_of(sid: str) -> str:
+    """What the database knows a session by."""
+    return hashlib.sha256(sid.encode()).hexdigest()
 
 
 def enter_as_teacher() -> Visit:

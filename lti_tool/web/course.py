@@ -3,7 +3,7 @@
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from lti_tool.services import awarding, connections
+from lti_tool.services import admins, awarding, connections
 from lti_tool.services.reports.award import award_view
 from lti_tool.services.reports.course import course_report
 from lti_tool.services.reports.learners import learner_table
@@ -35,6 +35,7 @@ def overview(course_id: int) -> str:
         counts=report.counts,
         rules=report.rules,
         connection=report.connection,
+        is_admin=admins.find(tools(), access.session_digest(), utc_now()) is not None,
         can_make_rules=report.connection is not None and report.issuer_name is not None,
     )
 

@@ -12,8 +12,8 @@ from lti_tool.lti.login import start_login
 from lti_tool.lti.registration import canvas_document
 from lti_tool.services import launches, onboarding, registration
 from lti_tool.services.launches import Landing
-from lti_tool.web import choosing
-from lti_tool.web.access import session_digest
+from lti_tool.web import choosing, cookieless
+from lti_tool.web.access import digest_of, session_digest
 from lti_tool.web.parts import parts, public_url, tools, utc_now
 
 blueprint = Blueprint("lti", __name__, url_prefix="/lti")
@@ -25,8 +25,13 @@ KEY_SET_SECONDS = 300
 @blueprint.route("/login", methods=["GET", "POST"])
 def login() -> AnyResponse:
     """Start of a launch: send the browser to the platform with a fresh state (security framework §5.1.1)."""
+    keeps_cookies = cookieless.keeps_cookies()
+    if keeps_cookies is None:
+        return cookieless.probe()
     with tools().database.read() as session:
         begun = start_login(session, request.values, parts().signer, public_url(url_for("lti.launch")), utc_now())
+    if not keeps_cookies:
+        return make_response(cookieless.go_on(begun))
     response = redirect(begun.url)
     response.set_cookie(
         begun.cookie_name,
@@ -48,11 +53,18 @@ def launch() -> AnyResponse:
     launch_url = public_url(url_for("lti.launch"))
     try:
         verified = verify(
-            tools().database, request.form, request.cookies, parts().signer, parts().keysets, launch_url, now
+            tools().database, request.form, cookieless.proofs(), parts().signer, parts().keysets, launch_url, now
         )
     except UnknownDeploymentError as error:
         onboarding.remember_deployment(tools(), error.platform_id, error.deployment_id, now)
         raise
+    except LaunchError as error:
+        page = cookieless.ask_platform(request.form.get("state", "")) if error.code == "state_foreign" else None
+        if page is None:
+            raise
+        return make_response(page)
+    if not cookieless.has_cookie(request.form["state"]):
+        return _without_cookie(verified)
     landing = launches.record(tools(), verified, session_digest(create=True), now)
     response = make_response(_landing_page(verified, landing))
     for name in request.cookies:
@@ -101,6 +113,15 @@ def jwks() -> Response:
     return response
 
 
+def _without_cookie(verified: VerifiedLaunch) -> AnyResponse:
+    """The frame keeps no cookie, hence no session: what would be shown here opens in a tab of its own."""
+    sid = cookieless.new_session()
+    landing = launches.record(tools(), verified, digest_of(sid), utc_now())
+    page = _landing_page(verified, landing)
+    location = page.headers.get("Location") if isinstance(page, AnyResponse) else None
+    return make_response(cookieless.offer_tab(sid, location) if location else page)
+
+
 def _landing_page(verified: VerifiedLaunch, landing: Landing) -> AnyResponse | str:
     person, course_id = verified.launch.person, landing.course_id
     if course_id is None and person.is_lms_administrator:
@@ -121,6 +142,8 @@ def _landing_page(verified: VerifiedLaunch, landing: Landing) -> AnyResponse | s
         return redirect(url_for(endpoint, course_id=course_id, rule_id=landing.rule_id), 303)
     if person.role is Role.LEARNER:
         return redirect(url_for("learner.overview", course_id=course_id, rule=landing.rule_id), 303)
+    if person.is_lms_administrator:
+        return redirect(url_for("admin.overview"), 303)
     return render_template(
         "launch/notice.html",
         title="Nothing to show here yet",

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DatabaseError
 
 from lti_tool.logs import get_logger
-from lti_tool.lti.addresses import origin_of
+from lti_tool.lti.addresses import origin_text
 from lti_tool.models import BadgrServer, Platform
 from lti_tool.web.parts import tools
 
@@ -61,28 +61,14 @@ def register(app: Flask) -> None:
     app.after_request(protect)
 
 
-def _registering() -> list[str]:
-    """The LMS that shows the page of a valid registration link in a frame; it is known only afterwards."""
-    found = origin_of(g.get("frame_origin", ""))
-    return [_source(found)] if found else []
-
-
-def _returning() -> list[str]:
-    """The LMS that a form of this page leads back to."""
-    found = origin_of(g.get("form_origin", ""))
-    return [_source(found)] if found else []
-
-
-def _source(origin: tuple[str, str, int]) -> str:
-    return f"{origin[0]}://{origin[1]}:{origin[2]}"
-
-
 def _policy(origins: _Origins) -> str:
     is_top_level = request.blueprint == "badgr"
     if request.endpoint not in ("static", "health.healthz"):
         origins.refresh()
+    # `frame_origin`: the LMS that shows the page of a valid registration link, known only afterwards;
+    # `form_origin`: the LMS that a form of this page leads to.
     # Pages that lead to consent are never shown in a frame, where a stranger could lay something over them.
-    frames = [] if is_top_level else [*origins.frames, *_registering()]
+    frames = [] if is_top_level else [*origins.frames, origin_text(g.get("frame_origin", ""))]
     parts = {
         "default-src": ["'none'"],
         "script-src": ["'self'"],
@@ -91,8 +77,8 @@ def _policy(origins: _Origins) -> str:
         "connect-src": ["'self'"],
         "img-src": ["'self'", "data:", "https:", *origins.insecure_images],
         # Browsers check redirects after a form too: the consent page is reached by one.
-        "form-action": ["'self'", *(origins.forms if is_top_level else []), *_returning()],
-        "frame-ancestors": frames or ["'none'"],
+        "form-action": ["'self'", *(origins.forms if is_top_level else []), origin_text(g.get("form_origin", ""))],
+        "frame-ancestors": frames if any(frames) else ["'none'"],
         "base-uri": ["'none'"],
     }
-    return "; ".join(f"{name} {' '.join(values)}" for name, values in parts.items())
+    return "; ".join(" ".join([name, *filter(None, values)]) for name, values in parts.items())

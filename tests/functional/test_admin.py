@@ -236,7 +236,7 @@ def test_links_end_and_need_a_configuration(world: World) -> None:
 def test_the_registration_page_may_be_framed_by_the_lms_that_opened_it(world: World) -> None:
     link = onboarding.create_link(world.tools, NAME, "School", now())
     response = requests.get(f"{link}?openid_configuration=https://new.example/c", timeout=10)
-    assert "https://new.example:443" in response.headers["Content-Security-Policy"]
+    assert "https://new.example;" in response.headers["Content-Security-Policy"]
     response = requests.get(f"{world.tool_url}/lti/register/x?openid_configuration=https://new.example/c", timeout=10)
     assert "new.example" not in response.headers["Content-Security-Policy"]
 

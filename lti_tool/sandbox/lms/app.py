@@ -24,6 +24,7 @@ def create_lms(config: LmsConfig | None = None) -> Flask:
     app.add_url_rule("/", view_func=home)
     app.add_url_rule("/courses/<course_id>", view_func=course)
     app.add_url_rule("/courses/<course_id>/badges", view_func=badges)
+    app.add_url_rule("/lti/storage", view_func=storage)
     app.register_error_handler(HTTPException, _error)
     app.context_processor(lambda: {"lms": state(), "who": request.args.get("as", "")})
     return app
@@ -65,7 +66,23 @@ def badges(course_id: str) -> str:
         "client_id": tool.client_id,
         "lti_deployment_id": tool.deployment_id,
     }
-    return render_template("lms/badges.html", course=found, member=member, tool=tool, login=login, in_window=in_window)
+    storage = state().config.storage_target
+    if storage:
+        login["lti_storage_target"] = storage
+    return render_template(
+        "lms/badges.html",
+        course=found,
+        member=member,
+        tool=tool,
+        login=login,
+        in_window=in_window,
+        storage=storage,
+    )
+
+
+def storage() -> str:
+    """The page in the named frame that keeps what the tool puts (LTI platform storage)."""
+    return render_template("lms/storage.html")
 
 
 def _entered(course_id: str) -> tuple[Course, Member]:

@@ -15,6 +15,8 @@ class LmsConfig:
     access_token_life: int = 3600
     # Canvas tells the deployment only at the first launch, Moodle at the registration.
     names_deployment: bool = True
+    # LTI platform storage: none (as Moodle), "_parent" (as Sakai), or the name of a frame (as Canvas).
+    storage_target: str | None = None
     webhook_tries: int = 3
     webhook_retry_wait: float = 1.0
     webhook_timeout: float = 10.0
