@@ -1,7 +1,7 @@
 """Whether a person's results earn a badge, and why: pure functions of values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -76,6 +76,16 @@ def describe(criteria: Criteria, titles: Mapping[int, str]) -> str:
     if isinstance(criteria, ScoreAtLeast):
         return f"Score at least {number(criteria.percent)} % in {title}"
     return f"Complete {title}"
+
+
+def activities_of(criteria: Criteria) -> set[int]:
+    """The keys of the activities that criteria speak of."""
+    return {criteria.activity_id}
+
+
+def moved(criteria: Criteria, activities: Mapping[int, int]) -> Criteria:
+    """The same criteria on other activities, old key to new; raises KeyError when one is missing."""
+    return replace(criteria, activity_id=activities[criteria.activity_id])
 
 
 def criteria_to_json(criteria: Criteria) -> dict[str, Any]:

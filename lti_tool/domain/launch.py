@@ -56,6 +56,14 @@ class LaunchCourse:
 
 
 @dataclass(frozen=True)
+class LaunchLink:
+    """The link that was opened, and the ones that it was copied from, newest first."""
+
+    id: str
+    history: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class LaunchPerson:
     """The person of a launch, as far as the platform tells."""
 
@@ -101,6 +109,7 @@ class Launch:
     # The column of the gradebook that belongs to the opened link, when it has one.
     line_item_url: str | None = None
     content_request: ContentRequest | None = None
+    link: LaunchLink | None = None
 
 
 def role_of(roles: Iterable[str]) -> Role:

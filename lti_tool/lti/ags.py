@@ -51,8 +51,8 @@ def find_line_item(
     parts = urlsplit(line_items_url)
     query = "&".join(part for part in (parts.query, urlencode({"resource_id": resource_id})) if part)
     url = urlunsplit(parts._replace(query=query))
-    for body in client.get_pages(platform_id, url, [LINE_ITEM_SCOPE], LINE_ITEMS_TYPE, now):
-        for entry in body if isinstance(body, list) else []:
+    for page in client.get_pages(platform_id, url, [LINE_ITEM_SCOPE], LINE_ITEMS_TYPE, now):
+        for entry in page.body if isinstance(page.body, list) else []:
             # A platform that does not know the filter gives all of them.
             if isinstance(entry, dict) and entry.get("resourceId") == resource_id:
                 return _line_item(entry)
@@ -110,8 +110,8 @@ def read_results(
 ) -> Iterator[LineItemResult]:
     """Every result of a line item, page by page; raises LtiServiceError. A result without a person is left out."""
     url = part_url(line_item_url, "results")
-    for body in client.get_pages(platform_id, url, [RESULT_SCOPE], RESULTS_TYPE, now):
-        for entry in body if isinstance(body, list) else []:
+    for page in client.get_pages(platform_id, url, [RESULT_SCOPE], RESULTS_TYPE, now):
+        for entry in page.body if isinstance(page.body, list) else []:
             if isinstance(entry, dict) and isinstance(entry.get("userId"), str | int):
                 maximum = _number(entry.get("resultMaximum"))
                 yield LineItemResult(str(entry["userId"]), _number(entry.get("resultScore")), maximum or 1.0)

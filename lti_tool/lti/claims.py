@@ -3,11 +3,12 @@
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from lti_tool.domain.launch import (
     ContentRequest,
     LaunchCourse,
+    LaunchLink,
     LaunchPerson,
     LaunchSite,
     is_lms_administrator,
@@ -24,6 +25,7 @@ NRPS_SCOPE = "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.r
 DEEP_LINKING = "https://purl.imsglobal.org/spec/lti-dl/claim/"
 RULE_PARAMETER = "lti_badges_rule"
 HISTORY_PARAMETER = "context_history"
+LINK_HISTORY_PARAMETER = "resource_link_history"
 HISTORY_LENGTH = 20
 ID_LENGTH = 255
 ADDRESS_LENGTH = 2000
@@ -98,8 +100,14 @@ def course_of(claims: Claims) -> LaunchCourse | None:
         line_items_url=address_of(ags, "lineitems"),
         # The roster's scope is not listed anywhere: its claim stands for it (NRPS 2.0 §3.1.1).
         service_scopes=texts_of(ags, "scope") + ((NRPS_SCOPE,) if memberships_url else ()),
-        history=_history(claims, context_id),
+        history=_history(claims, HISTORY_PARAMETER, context_id),
     )
+
+
+def link_of(claims: Claims) -> LaunchLink | None:
+    """The link that was opened; None for messages about no link."""
+    link_id = id_of(group_of(claims, f"{LTI}resource_link"), "id")
+    return LaunchLink(link_id, _history(claims, LINK_HISTORY_PARAMETER, link_id)) if link_id else None
 
 
 def person_of(claims: Claims) -> LaunchPerson:
@@ -152,10 +160,12 @@ def content_request_of(claims: Claims) -> ContentRequest | None:
     )
 
 
-def _history(claims: Claims, context_id: str) -> tuple[str, ...]:
-    told = text_of(group_of(claims, f"{LTI}custom"), HISTORY_PARAMETER, HISTORY_LENGTH * ID_LENGTH)
-    ids = [part.strip()[:ID_LENGTH] for part in told.split(",")]
-    return tuple(part for part in dict.fromkeys(ids) if part and part != context_id)[:HISTORY_LENGTH]
+def _history(claims: Claims, parameter: str, present_id: str) -> tuple[str, ...]:
+    told = text_of(group_of(claims, f"{LTI}custom"), parameter, HISTORY_LENGTH * ID_LENGTH)
+    # The ids are URL-encoded, for they may have commas in them (LTI core 1.3 §B.2).
+    ids = [unquote(part.strip())[:ID_LENGTH] for part in told.split(",")]
+    usable = (part for part in dict.fromkeys(ids) if part and part != present_id and _is_storable(part))
+    return tuple(usable)[:HISTORY_LENGTH]
 
 
 def _is_storable(value: str) -> bool:

@@ -19,6 +19,7 @@ from lti_tool.lti.claims import (
     content_request_of,
     course_of,
     group_of,
+    link_of,
     person_of,
     rule_number_of,
     site_of,
@@ -95,4 +96,5 @@ def _launch(message: LaunchMessage) -> Launch:
         rule_number=rule_number_of(message.claims),
         line_item_url=address_of(group_of(message.claims, AGS), "lineitem"),
         content_request=content_request_of(message.claims),
+        link=link_of(message.claims),
     )

@@ -1,4 +1,4 @@
-"""The address of the next page in a `Link` header, as platforms really write it."""
+"""Addresses in a `Link` header, as platforms really write it."""
 
 import re
 from urllib.parse import urljoin
@@ -7,14 +7,14 @@ _LINK = re.compile(r"<([^>]*)>([^<]*)")
 _REL = re.compile(r";\s*rel\s*=([^;,]*)", re.IGNORECASE)
 
 
-def next_page(header: str, url: str) -> str | None:
-    """The address with `rel=next`, relative ones resolved against `url`; None on the last page (RFC 8288).
+def linked(header: str, relation: str, url: str) -> str | None:
+    """The address with `rel=<relation>`, relative ones resolved against `url`; None when there is none (RFC 8288).
 
     Moodle's grade service writes curly quotes and `&amp;` (gradebookservices, lineitems.php). The address is
     otherwise taken letter by letter, since cursors may tell capitals from small letters.
     """
     for target, parameters in _LINK.findall(header):
         rel = _REL.search(parameters)
-        if rel and "next" in re.findall(r"[a-z]+", rel[1].lower()):
+        if rel and relation in re.findall(r"[a-z]+", rel[1].lower()):
             return urljoin(url, str(target).strip().replace("&amp;", "&"))
     return None

@@ -4,8 +4,10 @@ import html
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from lti_tool.domain.launch import Role, is_test_user, role_of, strongest
+from lti_tool.lti.addresses import is_same_origin
 from lti_tool.lti.claims import ID_LENGTH, NRPS_SCOPE, email_of, name_of, texts_of
 from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.services import ServiceClient
@@ -28,22 +30,38 @@ class Member:
 
 @dataclass(frozen=True)
 class Roster:
-    """Everybody in the course at the time of the read."""
+    """Everybody in the course at the time of the read, or what has changed since the one before."""
 
     members: tuple[Member, ...]
+    differences_url: str | None = None
 
 
 def read_roster(client: ServiceClient, platform_id: int, memberships_url: str, now: datetime) -> Roster:
-    """The complete roster; raises LtiServiceError when any part cannot be read, never gives a partial one."""
+    """The complete roster; raises LtiServiceError when any part cannot be read, never gives a partial one.
+
+    At a `differences_url` it is what has changed, people who were removed included (NRPS 2.0 §2.4.2).
+    """
     # No `limit` is asked for: Moodle then answers with one snapshot. Its pages, counted by position, skip one
     # person when another leaves between two of them, and the skipped one would seem to have left too.
     # Platforms that must page (Canvas: 50) do so by themselves.
     members: dict[str, Member] = {}
-    for body in client.get_pages(platform_id, memberships_url, [NRPS_SCOPE], MEDIA_TYPE, now):
-        for entry in _entries(body):
+    differences_url = None
+    for page in client.get_pages(platform_id, memberships_url, [NRPS_SCOPE], MEDIA_TYPE, now):
+        differences_url = page.differences_url or differences_url
+        for entry in _entries(page.body):
             member = _member(entry)
             members[member.sub] = _merged(members.get(member.sub), member)
-    return Roster(tuple(members.values()))
+    if differences_url and not is_same_origin(differences_url, memberships_url):
+        differences_url = None
+    return Roster(tuple(members.values()), differences_url)
+
+
+def for_link(memberships_url: str, link_id: str) -> str:
+    """The address of the same roster as one link's launches would tell it (`rlid`, NRPS 2.0 §2.3)."""
+    parts = urlsplit(memberships_url)
+    # Blackboard's address has a query already.
+    query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), ("rlid", link_id)])
+    return parts._replace(query=query).geturl()
 
 
 def _entries(body: list[Any] | dict[str, Any]) -> list[Any]:

@@ -9,7 +9,15 @@ import requests
 
 from lti_tool.lti.addresses import origin_of
 from lti_tool.lti.bodies import read_json
-from lti_tool.lti.claims import HISTORY_PARAMETER, ID_LENGTH, NRPS_SCOPE, group_of, id_of, text_of
+from lti_tool.lti.claims import (
+    HISTORY_PARAMETER,
+    ID_LENGTH,
+    LINK_HISTORY_PARAMETER,
+    NRPS_SCOPE,
+    group_of,
+    id_of,
+    text_of,
+)
 from lti_tool.lti.errors import RegistrationError
 
 AGS_SCOPES = tuple(
@@ -27,7 +35,7 @@ CANVAS_PARAMETERS = {
     "canvas_course_id": "$com.instructure.Context.globalId",
     "canvas_environment": "$Canvas.environment.test",
 }
-PARAMETERS = {HISTORY_PARAMETER: "$Context.id.history"}
+PARAMETERS = {HISTORY_PARAMETER: "$Context.id.history", LINK_HISTORY_PARAMETER: "$ResourceLink.id.history"}
 NAME, DESCRIPTION = "Badges", "Open Badges for what learners achieve in a course."
 TIMEOUT = (5.0, 20.0)
 MAXIMUM_BYTES = 1024 * 1024

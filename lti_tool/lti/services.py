@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from lti_tool.lti.addresses import is_same_origin
 from lti_tool.lti.bodies import read_json
 from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.keys import SigningKey, signing_key
-from lti_tool.lti.links import next_page
+from lti_tool.lti.links import linked
 from lti_tool.lti.tokens import RETRYABLE, Grant, request_token
 from lti_tool.models import Platform, PlatformToken
 from lti_tool.vault import Vault, VaultError
@@ -24,6 +25,15 @@ MARGIN = timedelta(seconds=60)
 TIMEOUT = (5.0, 60.0)
 MAXIMUM_BYTES = 64 * 1024 * 1024
 MAXIMUM_PAGES = 1000
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a container; `differences_url` is where only later changes are told (NRPS 2.0 §2.4.2)."""
+
+    body: list[Any] | dict[str, Any]
+    next_url: str | None
+    differences_url: str | None
 
 
 class ServiceClient:
@@ -39,8 +49,8 @@ class ServiceClient:
 
     def get_pages(
         self, platform_id: int, url: str, scopes: Sequence[str], accept: str, now: datetime
-    ) -> Iterator[list[Any] | dict[str, Any]]:
-        """The body of each page, following `Link: rel="next"` on the same origin; raises LtiServiceError.
+    ) -> Iterator[Page]:
+        """Each page, following `Link: rel="next"` on the same origin; raises LtiServiceError.
 
         A caller that needs everything must read to the end: after an error nothing is complete.
         """
@@ -49,11 +59,11 @@ class ServiceClient:
             if page in seen or len(seen) == MAXIMUM_PAGES:
                 raise _error(platform, page, "its pages do not come to an end", retryable=False)
             seen.add(page)
-            body, following = self._page(platform, page, sorted(set(scopes)), accept, now)
-            yield body
-            if following and not is_same_origin(following, url):
+            found = self._page(platform, page, sorted(set(scopes)), accept, now)
+            yield found
+            if found.next_url and not is_same_origin(found.next_url, url):
                 raise _error(platform, page, "its next page is on another server", retryable=False)
-            page = following or ""
+            page = found.next_url or ""
 
     def send(
         self,
@@ -125,9 +135,7 @@ class ServiceClient:
             session.execute(delete(PlatformToken).filter_by(platform_id=platform_id, scopes=" ".join(scopes)))
             session.commit()
 
-    def _page(
-        self, platform: Platform, url: str, scopes: list[str], accept: str, now: datetime
-    ) -> tuple[list[Any] | dict[str, Any], str | None]:
+    def _page(self, platform: Platform, url: str, scopes: list[str], accept: str, now: datetime) -> Page:
         with self._answer(platform, "GET", url, scopes, now, accept=accept) as response:
             return _read_page(platform, url, response)
 
@@ -163,9 +171,7 @@ class ServiceClient:
                 raise _error(platform, url, "it cannot be reached", retryable=True) from None
 
 
-def _read_page(
-    platform: Platform, url: str, response: requests.Response
-) -> tuple[list[Any] | dict[str, Any], str | None]:
+def _read_page(platform: Platform, url: str, response: requests.Response) -> Page:
     status = response.status_code
     if status != requests.codes.ok:
         raise _error(platform, url, f"it answers with status {status}", retryable=status in RETRYABLE, status=status)
@@ -175,7 +181,8 @@ def _read_page(
         body = None
     if not isinstance(body, list | dict):
         raise _error(platform, url, "its answer is not readable", retryable=True, status=status)
-    return body, next_page(response.headers.get("Link", ""), url)
+    links = response.headers.get("Link", "")
+    return Page(body, linked(links, "next", url), linked(links, "differences", url))
 
 
 def _error(platform: Platform, url: str, what: str, *, retryable: bool, status: int | None = None) -> LtiServiceError:

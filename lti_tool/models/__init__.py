@@ -3,7 +3,7 @@
 from lti_tool.models.admin import AdminAccount, AdminVisit, AuditEntry, RegistrationLink
 from lti_tool.models.award import Award, AwardStatus, AwardStep, HoldReason
 from lti_tool.models.badge import BadgeClass, BadgrServer, Connection
-from lti_tool.models.course import Course, Enrolment, Person, Visit
+from lti_tool.models.course import Course, Enrolment, Person, ResourceLink, Visit
 from lti_tool.models.event import Event, EventStatus, Source
 from lti_tool.models.heartbeat import Heartbeat
 from lti_tool.models.platform import Deployment, OneTimeToken, Platform, PlatformToken, ToolKey
@@ -33,6 +33,7 @@ __all__ = [
     "Platform",
     "PlatformToken",
     "RegistrationLink",
+    "ResourceLink",
     "Result",
     "Rule",
     "RuleStatus",

@@ -32,10 +32,28 @@ class Course(Base):
     issuer_name: Mapped[str | None] = mapped_column(String(500))
     # The contexts that this one was copied from, as the platform says ($Context.id.history), newest first.
     context_history: Mapped[list[str]] = mapped_column(default=list)
+    # When somebody said whether to take over the rules of the course that this one was copied from.
+    copy_answered_at: Mapped[datetime | None]
+    # Where the platform tells only what has changed in the roster since the last read (NRPS 2.0 §2.4).
+    roster_differences_url: Mapped[str | None] = mapped_column(String(2000))
     created_at: Mapped[datetime]
 
     deployment: Mapped[Deployment] = relationship()
     connection: Mapped[Connection | None] = relationship()
+
+
+class ResourceLink(Base):
+    """A link to the tool in a course (LTI core 1.3 §5.3.5); a copied course says which links its own were copied of."""
+
+    __tablename__ = "resource_link"
+    __table_args__ = (UniqueConstraint("deployment_id", "link_id"), Index(None, "course_id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    deployment_id: Mapped[int] = mapped_column(ForeignKey("deployment.id"))
+    link_id: Mapped[str] = mapped_column(String(255))
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
+    # The links that it was copied from, newest first ($ResourceLink.id.history).
+    history: Mapped[list[str]] = mapped_column(default=list)
 
 
 class Person(Base):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.db import get_or_create
@@ -11,7 +11,7 @@ from lti_tool.domain.launch import Launch, LaunchCourse, LaunchPerson
 from lti_tool.logs import get_logger
 from lti_tool.lti.launch import VerifiedLaunch, consume_nonce
 from lti_tool.models import Course, Deployment, Enrolment, Person, Rule, Visit
-from lti_tool.services import admins, awarding, columns, intake, onboarding, roster
+from lti_tool.services import admins, awarding, columns, copies, intake, onboarding, roster
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -39,6 +39,7 @@ def record(tools: Toolbox, verified: VerifiedLaunch, session_digest: str, now: d
             session.commit()
             return Landing(None)
         course = _store_course(session, launch, launch.course, now)
+        copies.note_link(session, course, launch.link)
         _store_enrolment(session, course, person, launch.person, now)
         expires_at = now + timedelta(seconds=tools.settings.session_seconds)
         _store_visit(session, course, person, launch, session_digest, expires_at)
@@ -93,10 +94,12 @@ def _store_course(session: Session, launch: Launch, told: LaunchCourse, now: dat
 
 
 def _opened_rule(session: Session, course: Course, launch: Launch, now: datetime) -> int | None:
-    """The rule that the opened link is for; None for a link to all, or one that a copy of a course has kept."""
+    """The rule that the opened link is for; None for a link to all, or to one that is not here."""
     number = launch.rule_number
     rule_id = int(number) if number.isascii() and number.isdigit() else 0
-    rule = session.scalar(select(Rule).where(Rule.id == rule_id, Rule.course_id == course.id))
+    # A link in a copied course still names the rule of the former one.
+    is_meant = or_(Rule.id == rule_id, Rule.copied_from_id == rule_id)
+    rule = session.scalar(select(Rule).where(Rule.course_id == course.id, is_meant).order_by(Rule.id).limit(1))
     if rule is not None and launch.line_item_url is not None:
         # The LMS has made a column for the link: it is the badge's.
         columns.adopt(session, rule, launch.line_item_url, now)

@@ -1,5 +1,6 @@
 """Reads the roster of a course from the platform (NRPS), so that people are known before they ever launch."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
@@ -8,9 +9,9 @@ from sqlalchemy.orm import Session
 from lti_tool.db import get_or_create, wake
 from lti_tool.logs import get_logger
 from lti_tool.lti.errors import LtiServiceError
-from lti_tool.lti.nrps import Member, Roster, read_roster
+from lti_tool.lti.nrps import Member, Roster, for_link, read_roster
 from lti_tool.lti.services import ServiceClient
-from lti_tool.models import Course, Enrolment, Person
+from lti_tool.models import Course, Enrolment, Person, ResourceLink
 from lti_tool.services import awarding
 from lti_tool.toolbox import Toolbox
 
@@ -26,7 +27,7 @@ def refresh_if_stale(session: Session, course: Course, now: datetime) -> None:
 
 
 def sync(tools: Toolbox, course_id: int, now: datetime, *, force: bool = False) -> bool:
-    """Read the whole roster and store it; whether that was done. A failed read changes nobody."""
+    """Read the roster, or what has changed in it, and store it; whether that was done. A failed read changes nobody."""
     with tools.database.read() as session:
         course = session.get(Course, course_id)
         if course is None or not course.memberships_url:
@@ -34,19 +35,66 @@ def sync(tools: Toolbox, course_id: int, now: datetime, *, force: bool = False) 
         fresh = course.roster_synced_at is not None and course.roster_synced_at > now - STALE_AFTER
         if fresh and not force:
             return False
-        platform_id = course.deployment.platform_id
-        url = course.memberships_url
-    client = ServiceClient(tools.database, tools.vault, tools.http)
+        reader = _Reader(tools, course, _link_id(session, course), now)
     try:
-        roster = read_roster(client, platform_id, url, now)
+        changes = None if force else reader.changes()
+        roster = changes or reader.everybody()
     except LtiServiceError as error:
         _note_failure(tools, course_id, error, now)
         return False
     with tools.database.write() as session:
-        _store(session, session.get_one(Course, course_id), platform_id, roster, now)
+        _store(session, session.get_one(Course, course_id), roster, now, is_whole=changes is None)
         session.commit()
-    log.info("roster_read", course_id=course_id, members=len(roster.members))
+    log.info("roster_read", course_id=course_id, members=len(roster.members), is_whole=changes is None)
     return True
+
+
+class _Reader:
+    """The calls to the platform for one course; none inside a transaction."""
+
+    def __init__(self, tools: Toolbox, course: Course, link_id: str | None, now: datetime) -> None:
+        self._client = ServiceClient(tools.database, tools.vault, tools.http)
+        self._platform_id = course.deployment.platform_id
+        self._url, self._differences_url = course.memberships_url or "", course.roster_differences_url
+        self._link_id, self._now = link_id, now
+
+    def changes(self) -> Roster | None:
+        """What has changed; None where the platform does not tell, or has forgotten what we knew."""
+        if not self._differences_url:
+            return None
+        try:
+            return self._read(self._differences_url)
+        except LtiServiceError as error:
+            if error.retryable:
+                raise
+            return None
+
+    def everybody(self) -> Roster:
+        """The whole roster; where it keeps addresses back, with those that it tells for the tool's own link."""
+        roster = self._read(self._url)
+        if self._link_id is None or all(member.email for member in roster.members):
+            return roster
+        try:
+            told = {member.sub: member for member in self._read(for_link(self._url, self._link_id)).members}
+        except LtiServiceError as error:
+            # Moodle knows no link that was deleted; the roster itself is complete without it.
+            log.info("roster_of_link_failed", status=error.status)
+            return roster
+        return replace(roster, members=tuple(_completed(member, told.get(member.sub)) for member in roster.members))
+
+    def _read(self, url: str) -> Roster:
+        return read_roster(self._client, self._platform_id, url, self._now)
+
+
+def _completed(member: Member, told: Member | None) -> Member:
+    if told is None:
+        return member
+    return replace(member, name=member.name or told.name, email=member.email or told.email)
+
+
+def _link_id(session: Session, course: Course) -> str | None:
+    query = select(ResourceLink.link_id).where(ResourceLink.course_id == course.id)
+    return session.scalar(query.order_by(ResourceLink.id.desc()).limit(1))
 
 
 def _note_failure(tools: Toolbox, course_id: int, error: LtiServiceError, now: datetime) -> None:
@@ -57,23 +105,29 @@ def _note_failure(tools: Toolbox, course_id: int, error: LtiServiceError, now: d
         session.commit()
 
 
-def _store(session: Session, course: Course, platform_id: int, roster: Roster, now: datetime) -> None:
+def _store(session: Session, course: Course, roster: Roster, now: datetime, *, is_whole: bool) -> None:
     course.roster_synced_at, course.roster_error = now, None
+    course.roster_differences_url = roster.differences_url
     # In one order for everybody, so that two rosters never wait for each other's locks.
     for member in sorted(roster.members, key=lambda member: member.sub):
-        _store_member(session, course, platform_id, member, now)
-    present = {member.sub for member in roster.members}
+        _store_member(session, course, member, now)
+    if is_whole:
+        _end_absent(session, course, {member.sub for member in roster.members})
+    session.flush()
+    awarding.release(session, now, course_id=course.id)
+
+
+def _end_absent(session: Session, course: Course, present: set[str]) -> None:
     enrolments = session.scalars(select(Enrolment).where(Enrolment.course_id == course.id, Enrolment.active)).all()
     for enrolment in enrolments:
         # The roster was read whole: who is not in it has left the course.
         if enrolment.person.sub not in present:
             enrolment.active = False
-    session.flush()
-    awarding.release(session, now, course_id=course.id)
 
 
-def _store_member(session: Session, course: Course, platform_id: int, member: Member, now: datetime) -> None:
-    person = get_or_create(session, Person, {"platform_id": platform_id, "sub": member.sub}, name="", created_at=now)
+def _store_member(session: Session, course: Course, member: Member, now: datetime) -> None:
+    key = {"platform_id": course.deployment.platform_id, "sub": member.sub}
+    person = get_or_create(session, Person, key, name="", created_at=now)
     person.name = member.name or person.name
     person.email = member.email or person.email
     enrolment = get_or_create(

@@ -3,7 +3,7 @@
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from lti_tool.services import admins, awarding, connections
+from lti_tool.services import admins, awarding, connections, copies
 from lti_tool.services.reports.award import award_view
 from lti_tool.services.reports.course import course_report
 from lti_tool.services.reports.learners import learner_table
@@ -22,12 +22,14 @@ def overview(course_id: int) -> str:
     visit = access.enter_as_teacher()
     with tools().database.read() as session:
         report = course_report(session, course_id)
+        copy_offer = copies.offer(session, visit.course)
     connect_url = url_for("badgr.connect", ticket=ticket_for(visit))
     steps = checklist(report, course_id, connect_url)
     return render_template(
         "course/overview.html",
         course=visit.course,
         person=visit.person,
+        copy_offer=copy_offer,
         checklist=steps,
         is_ready=report.has_active_rule and report.connection is not None and report.connection.alive,
         waiting_for_connection=report.connection is None or not report.connection.alive,
@@ -38,6 +40,17 @@ def overview(course_id: int) -> str:
         is_admin=admins.find(tools(), access.session_digest(), utc_now()) is not None,
         can_make_rules=report.connection is not None and report.issuer_name is not None,
     )
+
+
+@blueprint.post("/copy")
+def answer_copy(course_id: int) -> Response:
+    """Take over the rules of the course that this one was copied from, or not."""
+    visit = access.enter_as_teacher()
+    take_over = request.form.get("decision") == "take"
+    number = copies.answer(tools(), course_id, visit.person_id, utc_now(), take_over=take_over)
+    if take_over:
+        flash(f"Taken over: {number}. They are drafts: look at each, and switch it on.", "success")
+    return redirect(url_for("course.overview", course_id=course_id), 303)
 
 
 @blueprint.get("/connection")

@@ -20,6 +20,16 @@ blueprint = Blueprint("lti", __name__, url_prefix="/lti")
 
 STATE_SECONDS = 600
 KEY_SET_SECONDS = 300
+NO_COURSE = {
+    "title": "Badges lives inside a course",
+    "message": "The LMS opened Badges without naming a course.",
+    "next_step": "Go to a course and open Badges there.",
+}
+NO_PART = {
+    "title": "Nothing to show here yet",
+    "message": "The LMS says that you are neither a learner nor a teacher of this course.",
+    "next_step": "Badges are shown to learners and teachers. If you should be one, ask the teacher of the course.",
+}
 
 
 @blueprint.route("/login", methods=["GET", "POST"])
@@ -123,30 +133,16 @@ def _without_cookie(verified: VerifiedLaunch) -> AnyResponse:
 
 
 def _landing_page(verified: VerifiedLaunch, landing: Landing) -> AnyResponse | str:
-    person, course_id = verified.launch.person, landing.course_id
-    if course_id is None and person.is_lms_administrator:
-        return redirect(url_for("admin.overview"), 303)
-    if course_id is None:
-        return render_template(
-            "launch/notice.html",
-            title="Badges lives inside a course",
-            message="The LMS opened Badges without naming a course.",
-            next_step="Go to a course and open Badges there.",
-        )
-    if verified.launch.content_request is not None:
+    person, course_id, rule_id = verified.launch.person, landing.course_id, landing.rule_id
+    if course_id is not None and verified.launch.content_request is not None:
         if not person.role.teaches:
             raise LaunchError("teachers_choose")
         return choosing.page(course_id, verified.launch.deployment_id, verified.launch.content_request)
-    if person.role.teaches:
-        endpoint = "course.overview" if landing.rule_id is None else "rules.rule"
-        return redirect(url_for(endpoint, course_id=course_id, rule_id=landing.rule_id), 303)
-    if person.role is Role.LEARNER:
-        return redirect(url_for("learner.overview", course_id=course_id, rule=landing.rule_id), 303)
+    if course_id is not None and person.role.teaches:
+        endpoint = "course.overview" if rule_id is None else "rules.rule"
+        return redirect(url_for(endpoint, course_id=course_id, rule_id=rule_id), 303)
+    if course_id is not None and person.role is Role.LEARNER:
+        return redirect(url_for("learner.overview", course_id=course_id, rule=rule_id), 303)
     if person.is_lms_administrator:
         return redirect(url_for("admin.overview"), 303)
-    return render_template(
-        "launch/notice.html",
-        title="Nothing to show here yet",
-        message="The LMS says that you are neither a learner nor a teacher of this course.",
-        next_step="Badges are shown to learners and teachers. If you should be one, ask the teacher of the course.",
-    )
+    return render_template("launch/notice.html", **(NO_COURSE if course_id is None else NO_PART))

@@ -18,6 +18,7 @@ def create_lms(config: LmsConfig | None = None) -> Flask:
     made = LmsState(config or LmsConfig())
     app.extensions["sandbox_lms"] = made
     app.before_request(lambda: made.learn_base_url(request.host_url))
+    app.before_request(lambda: made.requests.append(f"{request.method} {request.full_path}"))
     faults.install(app, made.faults)
     for module in (oidc, deeplinking, registration, services, gradebook, control):
         app.register_blueprint(module.blueprint)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from lti_tool.sandbox.lms.config import Tool
 from lti_tool.sandbox.lms.people import Course, Member, Person
@@ -98,8 +99,10 @@ def _message(base_url: str, course: Course, launch: Launch, link: ToolLink | Non
 
 
 def _custom(course: Course, link: ToolLink | None) -> dict[str, str]:
-    history = {"context_history": ",".join(course.history)} if course.history else {}
-    return history | dict(link.custom if link else {})
+    told = {"context_history": course.history, "resource_link_history": () if link else course.link_history}
+    # Ids may have commas in them (LTI core 1.3 §B.2).
+    histories = {name: ",".join(quote(part, safe="") for part in ids) for name, ids in told.items() if ids}
+    return histories | dict(link.custom if link else {})
 
 
 def _line_item(base_url: str, course: Course, link: ToolLink | None) -> dict[str, str]:

@@ -10,6 +10,10 @@ class LmsConfig:
     base_url: str | None = None
     name: str = "Sandbox LMS"
     nrps_page_size: int = 5
+    # Tell on request only what has changed in the roster (NRPS 2.0 §2.4.2).
+    nrps_differences: bool = False
+    # Names and addresses in the roster only for the tool's own link, as Moodle's "delegate to teacher".
+    nrps_private: bool = False
     ags_page_size: int = 50
     launch_token_life: int = 60
     access_token_life: int = 3600

@@ -85,6 +85,8 @@ class Course:
     members: tuple[Member, ...]
     # The ids of the courses that it was copied from, newest first.
     history: tuple[str, ...] = ()
+    # The same for the tool's link in it.
+    link_history: tuple[str, ...] = ()
 
     def member(self, sub: str) -> Member | None:
         """The member with this `sub`, active or not."""

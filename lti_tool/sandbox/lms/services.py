@@ -4,6 +4,7 @@ import html
 import secrets
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, abort, jsonify, request
 
@@ -27,18 +28,41 @@ def memberships(course_id: str) -> Response:
     course = _authorized(course_id, ROSTER)
     if ROSTER_TYPE not in request.headers.get("Accept", ""):
         abort(400, "Accept must name the membership container")
+    if request.args.get("rlid", course.resource_link_id) != course.resource_link_id:
+        abort(404, "no such link")
+    members = _asked_members(course)
     address = f"{state().base_url}{request.path}"
     start = request.args.get("from", 0, type=int)
     limit = request.args.get("limit", state().config.nrps_page_size, type=int)
     body = {
         "id": address,
         "context": {"id": course.id, "label": course.label, "title": course.title},
-        "members": [_member(member) for member in course.members[start : start + limit]],
+        "members": members[start : start + limit],
     }
-    response = _json(body, ROSTER_TYPE)
-    if start + limit < len(course.members):
-        response.headers["Link"] = f'<{address}?limit={limit}&from={start + limit}>; rel="next"'
+    response, more = _json(body, ROSTER_TYPE), request.args.to_dict()
+    if start + limit < len(members):
+        following = urlencode(more | {"limit": str(limit), "from": str(start + limit)})
+        response.headers["Link"] = f'<{address}?{following}>; rel="next"'
+    elif state().config.nrps_differences:
+        mark = state().mark_roster(course, {member["user_id"]: member for member in map(_member, course.members)})
+        response.headers["Link"] = f'<{address}?since={mark}>; rel="differences"'
     return response
+
+
+def _asked_members(course: Course) -> list[dict[str, Any]]:
+    """Everybody, or what has changed since a mark; 410 for a mark that nobody remembers."""
+    members = [_member(member) for member in course.members]
+    if "since" in request.args:
+        former = state().roster_marks.get(request.args["since"])
+        if former is None:
+            abort(410, "nobody remembers that mark")
+        gone = former.keys() - {member["user_id"] for member in members}
+        changed = [member for member in members if former.get(member["user_id"]) != member]
+        members = [*changed, *({**former[sub], "status": "Deleted"} for sub in sorted(gone))]
+    if state().config.nrps_private and "rlid" not in request.args:
+        kept = ("user_id", "roles", "status", "lis_person_sourcedid", "lti11_legacy_user_id")
+        members = [{name: value for name, value in member.items() if name in kept} for member in members]
+    return members
 
 
 @blueprint.get("/ags/<course_id>/lineitems")

@@ -35,6 +35,8 @@ class LmsState:
         self.links: dict[str, ToolLink] = {}
         self.line_items: dict[str, LineItem] = {}
         self.access_tokens: dict[str, tuple[frozenset[str], datetime]] = {}
+        self.requests: list[str] = []
+        self.roster_marks: dict[str, dict[str, dict[str, Any]]] = {}
         self.used_jti: set[str] = set()
         self.registration_tokens: set[str] = set()
         self.registrations: list[dict[str, Any]] = []
@@ -162,6 +164,13 @@ class LmsState:
             others = tuple(other for other in course.members if other.person.sub != member.person.sub)
             self.courses[course_id] = replace(course, members=(*others, member))
 
+    def mark_roster(self, course: Course, members: dict[str, dict[str, Any]]) -> str:
+        """Remember a roster as it was told; gives the mark from which changes can be asked."""
+        mark = f"{course.id}.{secrets.token_hex(4)}"
+        with self.lock:
+            self.roster_marks[mark] = members
+        return mark
+
     def copy_course(self, course_id: str, new_id: str) -> Course:
         """Copy a course with the links in it, as a new term does; raises KeyError."""
         with self.lock:
@@ -176,6 +185,7 @@ class LmsState:
                 resource_link_id=link_id,
                 activities=activities,
                 history=(course_id, *old.history),
+                link_history=(old.resource_link_id, *old.link_history),
             )
             self.courses[new_id] = copy
             self.line_items[link_id] = LineItem(link_id, new_id, "Badges", 100, resource_link_id=link_id)

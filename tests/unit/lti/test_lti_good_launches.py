@@ -7,7 +7,7 @@ from threading import Barrier
 
 import pytest
 
-from lti_tool.domain.launch import Launch, LaunchCourse, LaunchPerson, LaunchSite, Role
+from lti_tool.domain.launch import Launch, LaunchCourse, LaunchLink, LaunchPerson, LaunchSite, Role
 from lti_tool.lti.errors import LaunchError
 from lti_tool.lti.launch import VerifiedLaunch, consume_nonce
 from lti_tool.lti.login import StateSigner
@@ -88,6 +88,7 @@ def test_a_launch_of_moodle_is_understood(world: World) -> None:
         locale="en",
         return_url=f"{ISSUER}/mod/lti/return.php?course=2",
         site=LaunchSite("moodle.example", ""),
+        link=LaunchLink("1"),
     )
 
 
@@ -214,3 +215,13 @@ def launched(world: World, draft: Draft) -> Launch:
         consume_nonce(session, verified, draft.now)
         session.commit()
     return verified.launch
+
+
+def test_histories_are_decoded_and_leave_the_present_id_out(world: World) -> None:
+    custom = {"context_history": "a%2Cb, 2,,$Context.id.history,a%2Cb", "resource_link_history": "9,1,%00"}
+    draft = world.draft()
+    draft.claims[f"{LTI}custom"] = custom
+    launch = launched(world, draft)
+    assert launch.course is not None
+    assert launch.course.history == ("a,b", "$Context.id.history")
+    assert launch.link == LaunchLink("1", ("9",))

@@ -10,7 +10,7 @@ import pytest
 from lti_tool.domain.launch import Role
 from lti_tool.http import new_session
 from lti_tool.lti.errors import LtiServiceError
-from lti_tool.lti.nrps import Member, Roster, read_roster
+from lti_tool.lti.nrps import Member, Roster, for_link, read_roster
 from lti_tool.lti.services import ServiceClient
 from lti_tool.vault import Vault
 from tests.http_server import json_answer
@@ -115,3 +115,21 @@ def test_a_roster_is_never_partial(client: ServiceClient, world: World, second: 
     with pytest.raises(LtiServiceError) as failure:
         read(client, world)
     assert len(failure.value.advice) > 40
+
+
+def test_the_address_of_the_differences_is_taken_from_the_same_server_only(client: ServiceClient, world: World) -> None:
+    here = f"{world.server.url}/members?since=7"
+    for address, taken in ((here, here), ("https://evil.example/m", None)):
+        world.server.answers["/members"] = json_answer({"members": []}, Link=f'<{address}>; rel="differences"')
+        assert read(client, world).differences_url == taken
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://lms.example/m", "https://lms.example/m?rlid=a%2Fb+c"),
+        ("https://lms.example/m?placement_id=_1", "https://lms.example/m?placement_id=_1&rlid=a%2Fb+c"),
+    ],
+)
+def test_the_roster_of_a_link_keeps_the_query(url: str, expected: str) -> None:
+    assert for_link(url, "a/b c") == expected

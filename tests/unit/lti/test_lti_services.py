@@ -13,7 +13,7 @@ from werkzeug.wrappers import Request, Response
 from lti_tool.http import new_session
 from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.keys import public_jwks
-from lti_tool.lti.links import next_page
+from lti_tool.lti.links import linked
 from lti_tool.lti.services import ServiceClient
 from lti_tool.models import PlatformToken
 from lti_tool.vault import Vault
@@ -34,7 +34,8 @@ def client(world: World) -> Iterator[ServiceClient]:
 
 
 def pages(client: ServiceClient, world: World, path: str = "/items", now: datetime = NOW) -> list[Any]:
-    return list(client.get_pages(world.platform_id, world.server.url + path, SCOPES, "application/x", now))
+    found = client.get_pages(world.platform_id, world.server.url + path, SCOPES, "application/x", now)
+    return [page.body for page in found]
 
 
 def error_of(client: ServiceClient, world: World, path: str = "/items") -> LtiServiceError:
@@ -177,7 +178,7 @@ def test_every_page_is_read(client: ServiceClient, world: World, link: str) -> N
     ],
 )
 def test_link_headers_are_read_as_platforms_write_them(header: str, address: str | None) -> None:
-    assert next_page(header, "https://x.example/") == address
+    assert linked(header, "next", "https://x.example/") == address
 
 
 def test_pages_that_go_round_are_an_error(client: ServiceClient, world: World) -> None:

@@ -1,0 +1,114 @@
+"""Courses that were copied in the LMS: their rules come along, asleep, until somebody confirms each of them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from lti_tool.db import get_or_create
+from lti_tool.domain.criteria import activities_of, criteria_to_json, moved
+from lti_tool.domain.launch import LaunchLink
+from lti_tool.errors import ConflictError
+from lti_tool.logs import get_logger
+from lti_tool.models import Activity, Course, ResourceLink, Rule, RuleStatus
+from lti_tool.toolbox import Toolbox
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The course that this one was copied from, and how many rules it has."""
+
+    title: str
+    rules: int
+
+
+def note_link(session: Session, course: Course, link: LaunchLink | None) -> None:
+    """Remember a link to the tool and what it was copied from."""
+    if link is None:
+        return
+    key = {"deployment_id": course.deployment_id, "link_id": link.id}
+    row = get_or_create(session, ResourceLink, key, course_id=course.id, history=[])
+    row.course_id, row.history = course.id, list(link.history) or row.history
+
+
+def offer(session: Session, course: Course) -> Offer | None:
+    """What can be taken over from the course that this one was copied from; None once that was answered."""
+    if course.copy_answered_at is not None:
+        return None
+    origin = _origin(session, course)
+    if origin is None:
+        return None
+    return Offer(origin.title or origin.label, len(_rules_to_copy(session, origin, course)))
+
+
+def answer(tools: Toolbox, course_id: int, person_id: int, now: datetime, *, take_over: bool) -> int:
+    """Take over the rules as drafts, or leave them; the number taken. Raises ConflictError when answered before."""
+    with tools.database.write() as session:
+        course = session.get_one(Course, course_id, with_for_update=True)
+        origin = _origin(session, course)
+        if course.copy_answered_at is not None or origin is None:
+            raise ConflictError("The rules of the former course were taken over already, or left.")
+        course.copy_answered_at = now
+        rules = _rules_to_copy(session, origin, course) if take_over else []
+        for rule in rules:
+            _copy(session, rule, course, person_id, now)
+        session.commit()
+        log.info("copy_answered", course_id=course_id, person_id=person_id, origin_id=origin.id, rules=len(rules))
+        return len(rules)
+
+
+def _origin(session: Session, course: Course) -> Course | None:
+    """The newest of its former courses that has rules; only within the deployment, beyond which ids mean nothing."""
+    links = session.scalars(select(ResourceLink).where(ResourceLink.course_id == course.id)).all()
+    ids = [link_id for link in links for link_id in link.history]
+    here = Course.deployment_id == course.deployment_id
+    by_link = (
+        select(ResourceLink.course_id)
+        .join(Course, Course.id == ResourceLink.course_id)
+        .where(here, ResourceLink.link_id.in_(ids))
+    )
+    query = (
+        select(Course)
+        .where(here, Course.id != course.id)
+        .where(Course.context_id.in_(course.context_history) | Course.id.in_(by_link))
+        .where(select(Rule.id).where(Rule.course_id == Course.id).exists())
+    )
+    found = session.scalars(query.order_by(Course.id.desc())).all()
+    rank = {context_id: number for number, context_id in enumerate(course.context_history)}
+    return min(found, key=lambda candidate: rank.get(candidate.context_id, len(rank)), default=None)
+
+
+def _rules_to_copy(session: Session, origin: Course, course: Course) -> list[Rule]:
+    here = select(Rule.copied_from_id).where(Rule.course_id == course.id, Rule.copied_from_id.is_not(None))
+    query = select(Rule).where(Rule.course_id == origin.id, Rule.id.not_in(here)).order_by(Rule.id)
+    return list(session.scalars(query))
+
+
+def _copy(session: Session, rule: Rule, course: Course, person_id: int, now: datetime) -> None:
+    activities = {key: _same_activity(session, key, course, now) for key in activities_of(rule.criteria)}
+    session.add(
+        Rule(
+            course_id=course.id,
+            badge_class_id=rule.badge_class_id,
+            criteria_json=criteria_to_json(moved(rule.criteria, activities)),
+            status=RuleStatus.DRAFT,
+            created_by_id=person_id,
+            created_at=now,
+            copied_from_id=rule.id,
+        )
+    )
+
+
+def _same_activity(session: Session, activity_id: int, course: Course, now: datetime) -> int:
+    """The activity of the same title in the new course, else one that waits for the first event of that title."""
+    title = session.get_one(Activity, activity_id).title
+    same = select(Activity).where(Activity.course_id == course.id, func.lower(Activity.title) == title.lower())
+    found = session.scalar(same.order_by(Activity.external_id.is_(None), Activity.id).limit(1))
+    if found is None:
+        found = Activity(course_id=course.id, title=title, created_at=now)
+        session.add(found)
+        session.flush()
+    return found.id

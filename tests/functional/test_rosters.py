@@ -1,0 +1,93 @@
+"""The roster in its less common shapes: told by changes only, and with addresses only for the tool's own link."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select
+
+from lti_tool.models import Course, Enrolment, Person
+from lti_tool.sandbox.lms.people import LEARNER as LEARNER_ROLE
+from lti_tool.sandbox.lms.people import Member
+from lti_tool.sandbox.lms.people import Person as LmsPerson
+from lti_tool.services import roster
+from tests.world import BIOLOGY, LEARNER, TEACHER, World
+
+NEW = LmsPerson("77", "Nia", "New", "nia", "nia@example.org")
+
+
+def later(minutes: int = 20) -> datetime:
+    return datetime.now(UTC) + timedelta(minutes=minutes)
+
+
+def active(world: World) -> dict[str, str | None]:
+    """The addresses of everybody active in Biology, by sub."""
+    query = select(Person.sub, Person.email).join(Enrolment, Enrolment.person_id == Person.id)
+    with world.tools.database.read() as session:
+        return dict(session.execute(query.where(Enrolment.course_id == 1, Enrolment.active)).all())
+
+
+def roster_requests(world: World) -> list[str]:
+    return [request for request in world.lms.requests if "/lti/nrps/" in request]
+
+
+def leave_and_join(world: World) -> None:
+    course = world.lms.courses[BIOLOGY]
+    world.lms.courses[BIOLOGY] = replace(course, members=tuple(m for m in course.members if m.person.sub != LEARNER))
+    world.lms.enrol(BIOLOGY, Member(NEW, (LEARNER_ROLE,)))
+
+
+@pytest.fixture
+def telling(world: World) -> World:
+    """An LMS that tells differences, whose roster was read once."""
+    world.lms.config = replace(world.lms.config, nrps_differences=True)
+    world.launch(TEACHER)
+    assert LEARNER in active(world)
+    return world
+
+
+def test_only_what_changed_is_asked_for(telling: World) -> None:
+    leave_and_join(telling)
+    telling.lms.requests.clear()
+    assert roster.sync(telling.tools, 1, later())
+    assert len(roster_requests(telling)) == 1
+    now_active = active(telling)
+    assert LEARNER not in now_active
+    assert now_active["77"] == "nia@example.org"
+    # Whoever did not change is not in the answer, and stays.
+    assert TEACHER in now_active
+    # And so on from there.
+    telling.lms.requests.clear()
+    assert roster.sync(telling.tools, 1, later(31))
+    assert active(telling) == now_active
+    assert "since=" in roster_requests(telling)[0]
+
+
+def test_a_mark_that_the_lms_forgot_leads_to_a_whole_read(telling: World) -> None:
+    leave_and_join(telling)
+    telling.lms.roster_marks.clear()
+    assert roster.sync(telling.tools, 1, later())
+    assert LEARNER not in active(telling)
+    assert "77" in active(telling)
+
+
+def test_the_button_reads_everybody(telling: World) -> None:
+    telling.lms.requests.clear()
+    assert roster.sync(telling.tools, 1, later(), force=True)
+    assert not any("since=" in request for request in roster_requests(telling))
+
+
+def test_addresses_that_are_told_only_for_a_link_are_read_there(world: World) -> None:
+    world.lms.config = replace(world.lms.config, nrps_private=True)
+    world.launch(TEACHER)
+    assert active(world)[LEARNER] == "learner@example.org"
+
+
+def test_a_link_that_is_gone_leaves_the_roster_as_it_is(world: World) -> None:
+    world.lms.config = replace(world.lms.config, nrps_private=True)
+    world.launch(TEACHER)
+    world.lms.courses[BIOLOGY] = replace(world.lms.courses[BIOLOGY], resource_link_id="another")
+    assert roster.sync(world.tools, 1, later())
+    assert LEARNER in active(world)
+    with world.tools.database.read() as session:
+        assert session.get_one(Course, 1).roster_error is None
