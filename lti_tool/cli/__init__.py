@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from lti_tool.cli.administration import admin, keys, registration_link
+from lti_tool.cli.administration import admin, check, keys, registration_link
 from lti_tool.cli.awards import award
 from lti_tool.cli.badgr_servers import badgr_server
 from lti_tool.cli.demo import demo
@@ -29,6 +29,7 @@ for command in (
     serve,
     worker,
     migrate,
+    check,
     admin,
     registration_link,
     platform,

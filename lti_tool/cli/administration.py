@@ -1,11 +1,20 @@
-"""`lti-badges admin`, `registration-link`, `keys`: who administers, how an LMS registers, the tool's own keys."""
+"""`lti-badges admin`, `registration-link`, `keys`, `check`: who administers, how an LMS registers, what works."""
 
+import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
 
 import click
 
+from lti_tool.cli.output import json_option, print_rows
 from lti_tool.cli.tools import open_tools
-from lti_tool.services import admins, audit, onboarding, registration
+from lti_tool.services import admins, audit, onboarding, registration, selfcheck
+from lti_tool.services.admins import Admin
+
+EVERYTHING = Admin(audit.COMMAND_LINE, None, None)
 
 
 @click.group()
@@ -50,3 +59,30 @@ def rotate() -> None:
     """Sign with a new key from now on; the former one stays published, so that nothing fails meanwhile."""
     kid = registration.rotate_keys(open_tools(), datetime.now(UTC))
     click.echo(f"Key {kid} signs from now on.")
+
+
+@click.command()
+@json_option
+def check(as_json: bool) -> None:
+    """Try everything that a badge needs on its way: the tool, each LMS, each Badgr server. Exits 1 on a fault."""
+    tools, now = open_tools(), datetime.now(UTC)
+    rows = []
+    for subject in selfcheck.subjects(tools, EVERYTHING):
+        _, findings = selfcheck.check(tools, EVERYTHING, subject.key, now)
+        rows += [{"subject": subject.name, **asdict(finding)} for finding in findings]
+    if as_json:
+        print_rows(rows, as_json, "")
+    else:
+        _print_findings(rows)
+    if any(row["outcome"] is selfcheck.Outcome.FAULT for row in rows):
+        sys.exit(1)
+
+
+def _print_findings(rows: list[dict[str, Any]]) -> None:
+    signs = {selfcheck.Outcome.FINE: "ok", selfcheck.Outcome.FAULT: "FAULT", selfcheck.Outcome.UNKNOWN: "?"}
+    for subject, findings in groupby(rows, key=itemgetter("subject")):
+        click.echo(subject)
+        for row in findings:
+            click.echo(f"  {signs[row['outcome']]:5} {row['topic']}: {row['detail']}")
+            if row["advice"]:
+                click.echo(f"        → {row['advice']}")

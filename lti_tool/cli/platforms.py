@@ -6,7 +6,7 @@ import click
 
 from lti_tool.cli.output import json_option, print_rows
 from lti_tool.cli.tools import open_tools
-from lti_tool.services import registration
+from lti_tool.services import onboarding, registration
 
 
 @click.group()
@@ -16,33 +16,36 @@ def platform() -> None:
 
 @platform.command()
 @click.option("--name", required=True, help="What to call the LMS, for people.")
-@click.option("--issuer", required=True, help="Its issuer (iss), exactly as the LMS says it.")
+@click.option("--configuration", help="Its OpenID configuration address; gives issuer and addresses by itself.")
+@click.option("--issuer", help="Its issuer (iss), exactly as the LMS says it.")
 @click.option("--client-id", required=True, help="The client id that the LMS gave to this tool.")
 @click.option("--deployment", "deployments", multiple=True, required=True, help="A deployment id; may be repeated.")
-@click.option("--login-url", required=True, help="Authentication request address (OIDC authorization endpoint).")
-@click.option("--token-url", required=True, help="Access token address.")
-@click.option("--jwks-url", required=True, help="Key set address.")
+@click.option("--login-url", help="Authentication request address (OIDC authorization endpoint).")
+@click.option("--token-url", help="Access token address.")
+@click.option("--jwks-url", help="Key set address.")
 @click.option("--token-audience", help="Audience for access tokens, where it is not the token address (Brightspace).")
 def add(
     name: str,
-    issuer: str,
+    configuration: str | None,
+    issuer: str | None,
     client_id: str,
     deployments: tuple[str, ...],
-    login_url: str,
-    token_url: str,
-    jwks_url: str,
+    login_url: str | None,
+    token_url: str | None,
+    jwks_url: str | None,
     token_audience: str | None,
 ) -> None:
-    """Add an LMS; the same issuer and client id again updates it."""
+    """Add an LMS by its addresses, or by the one where it publishes them; the same again updates it."""
     tools = open_tools()
+    known = onboarding.look_up(tools, configuration) if configuration else None
     told = registration.PlatformData(
         name=name,
-        issuer=issuer,
+        issuer=issuer or (known.issuer if known else ""),
         client_id=client_id,
-        auth_login_url=login_url,
-        auth_token_url=token_url,
-        jwks_url=jwks_url,
-        auth_audience=token_audience,
+        auth_login_url=login_url or (known.auth_login_url if known else ""),
+        auth_token_url=token_url or (known.auth_token_url if known else ""),
+        jwks_url=jwks_url or (known.jwks_url if known else ""),
+        auth_audience=token_audience or (known.auth_audience if known else None),
         deployment_ids=deployments,
     )
     platform_id = registration.add_platform(tools, told, datetime.now(UTC))

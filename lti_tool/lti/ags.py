@@ -51,12 +51,14 @@ def find_line_item(
     parts = urlsplit(line_items_url)
     query = "&".join(part for part in (parts.query, urlencode({"resource_id": resource_id})) if part)
     url = urlunsplit(parts._replace(query=query))
-    for page in client.get_pages(platform_id, url, [LINE_ITEM_SCOPE], LINE_ITEMS_TYPE, now):
-        for entry in page.body if isinstance(page.body, list) else []:
-            # A platform that does not know the filter gives all of them.
-            if isinstance(entry, dict) and entry.get("resourceId") == resource_id:
-                return _line_item(entry)
-    return None
+    # A platform that does not know the filter gives all of them.
+    return next((i for i in read_line_items(client, platform_id, url, now) if i.resource_id == resource_id), None)
+
+
+def read_line_items(client: ServiceClient, platform_id: int, line_items_url: str, now: datetime) -> list[LineItem]:
+    """Every line item of the tool in a course; raises LtiServiceError."""
+    pages = client.get_pages(platform_id, line_items_url, [LINE_ITEM_SCOPE], LINE_ITEMS_TYPE, now)
+    return [_line_item(entry) for page in pages if isinstance(page.body, list) for entry in page.body]
 
 
 def create_line_item(

@@ -73,7 +73,7 @@ class KeySets:
 
     def _fetched(self, platform: Platform, kid: str, stale: RSAPublicKey | None, now: datetime) -> RSAPublicKey | None:
         try:
-            key_set = self._fetch(platform.jwks_url)
+            key_set = fetch_key_set(self.http, platform.jwks_url)
         except (requests.RequestException, ValueError):
             self._failed_at[platform.id] = now
             return stale
@@ -85,16 +85,18 @@ class KeySets:
             session.commit()
         return _find(key_set, kid)
 
-    def _fetch(self, url: str) -> dict[str, Any]:
-        with self.http.get(url, timeout=TIMEOUT, stream=True, headers={"Accept": "application/json"}) as response:
-            response.raise_for_status()
-            body = read_json(response, MAXIMUM_BYTES)
-            lifetime = _lifetime(response.headers.get("Cache-Control", ""))
-        keys = body.get("keys") if isinstance(body, dict) else None
-        if not isinstance(keys, list):
-            raise ValueError("the answer is not a key set")
-        kept = [{name: jwk[name] for name in KEPT if name in jwk} for jwk in keys if isinstance(jwk, dict)]
-        return {"keys": kept, "max_age": lifetime}
+
+def fetch_key_set(http: requests.Session, url: str) -> dict[str, Any]:
+    """A platform's key set and the seconds that it is good for (`max_age`); raises RequestException or ValueError."""
+    with http.get(url, timeout=TIMEOUT, stream=True, headers={"Accept": "application/json"}) as response:
+        response.raise_for_status()
+        body = read_json(response, MAXIMUM_BYTES)
+        lifetime = _lifetime(response.headers.get("Cache-Control", ""))
+    keys = body.get("keys") if isinstance(body, dict) else None
+    if not isinstance(keys, list):
+        raise ValueError("the answer is not a key set")
+    kept = [{name: jwk[name] for name in KEPT if name in jwk} for jwk in keys if isinstance(jwk, dict)]
+    return {"keys": kept, "max_age": lifetime}
 
 
 def _is_fresh(platform: Platform, now: datetime) -> bool:

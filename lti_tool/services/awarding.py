@@ -156,13 +156,13 @@ def release(session: Session, now: datetime, *, course_id: int | None = None, pe
         settle(session, award, enrolment, now)
 
 
-def retry(tools: Toolbox, course_id: int, award_id: int, now: datetime) -> None:
+def retry(tools: Toolbox, course_id: int, award_id: int, now: datetime, who: str = "A teacher") -> None:
     """Send a failed or waiting award of this course again at once; raises NotFoundError or ConflictError."""
     with tools.database.write() as session:
         award = find(session, course_id, award_id)
         if award.status not in (AwardStatus.FAILED, AwardStatus.PENDING):
             raise ConflictError("This award is not waiting to be sent again. Reload its page to see where it stands.")
-        add_step(session, award, "released", "A teacher asked to send it again.", now)
+        add_step(session, award, "released", f"{who} asked to send it again.", now)
         make_due(session, award, now)
         session.commit()
 

@@ -93,6 +93,11 @@ def register(
         return Outcome(platform.name, is_update, registered.deployment_id is not None)
 
 
+def look_up(tools: Toolbox, configuration_url: str) -> PlatformConfiguration:
+    """The addresses that an LMS publishes of itself (OpenID configuration); raises RegistrationError."""
+    return dynamic.read_configuration(tools.http, configuration_url, None)
+
+
 def remember_deployment(tools: Toolbox, platform_id: int, deployment_id: str, now: datetime) -> None:
     """Note a deployment that launched (rightly signed) without being known, for an administrator to approve."""
     with tools.database.write() as session:

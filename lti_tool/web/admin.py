@@ -6,11 +6,15 @@ from flask import Blueprint, flash, redirect, render_template, request, session,
 from werkzeug.wrappers import Response
 
 from lti_tool.errors import InvalidInputError
+from lti_tool.lti.errors import RegistrationError
 from lti_tool.lti.registration import SCOPES
-from lti_tool.services import admins, onboarding, registration
+from lti_tool.services import admins, awarding, onboarding, registration, selfcheck, upkeep
+from lti_tool.services.admins import Admin
 from lti_tool.services.registration import PlatformData
 from lti_tool.services.reports import admin as reports
+from lti_tool.services.reports.stuck import course_of_award, stuck_report
 from lti_tool.web import access
+from lti_tool.web.pager import pager
 from lti_tool.web.parts import tools, utc_now
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
@@ -62,20 +66,33 @@ def new_platform() -> str | Response | tuple[str, int]:
     """Register an LMS by hand."""
     admin = access.enter_as_local_admin()
     values = {name: request.form.get(name, "").strip() for name in PLATFORM_FIELDS}
-    fault = None
-    if request.method == "POST":
-        try:
-            platform_id = registration.add_platform(tools(), _platform_data(values), utc_now(), actor=admin.name)
-        except InvalidInputError as error:
-            fault = error.advice
-        else:
-            flash("The LMS is registered.", "success")
-            return redirect(url_for("admin.platform", platform_id=platform_id), 303)
-    addresses = onboarding.tool_addresses(tools().settings)
-    page = render_template(
-        "admin/new_platform.html", admin=admin, values=values, fault=fault, tool=addresses, scopes=SCOPES
-    )
-    return (page, 422) if fault else page
+    if request.method == "GET":
+        return _platform_form(admin, values)
+    try:
+        platform_id = registration.add_platform(tools(), _platform_data(values), utc_now(), actor=admin.name)
+    except InvalidInputError as error:
+        return _platform_form(admin, values, error.advice), 422
+    flash("The LMS is registered.", "success")
+    return redirect(url_for("admin.platform", platform_id=platform_id), 303)
+
+
+@blueprint.post("/platforms/look-up")
+def look_up_platform() -> str | tuple[str, int]:
+    """Fill in the form with what an LMS publishes of itself."""
+    admin = access.enter_as_local_admin()
+    values = dict.fromkeys(PLATFORM_FIELDS, "")
+    try:
+        found = onboarding.look_up(tools(), request.form.get("configuration", "").strip())
+    except RegistrationError as error:
+        return _platform_form(admin, values, error.advice), 422
+    values |= {
+        "issuer": found.issuer,
+        "login_url": found.auth_login_url,
+        "token_url": found.auth_token_url,
+        "jwks_url": found.jwks_url,
+        "token_audience": found.auth_audience or "",
+    }
+    return _platform_form(admin, values)
 
 
 @blueprint.post("/platforms/<int:platform_id>/enabled")
@@ -134,6 +151,44 @@ def keys() -> str | Response:
         return render_template("admin/keys.html", admin=admin, keys=reports.tool_keys(db))
 
 
+@blueprint.get("/awards")
+def awards() -> str:
+    """Awards that wait for somebody, and how much is on its way."""
+    admin = access.enter_as_admin()
+    with tools().database.read() as db:
+        report = stuck_report(db, admin, request.args.get("page", 1, type=int))
+    pages = pager("admin.awards", report.page, report.pages, report.total)
+    alive = upkeep.is_worker_alive(tools(), utc_now())
+    return render_template("admin/awards.html", admin=admin, report=report, pager=pages, is_worker_alive=alive)
+
+
+@blueprint.post("/awards/<int:award_id>/retry")
+def retry_award(award_id: int) -> Response:
+    """Send an award that Badgr did not take once more."""
+    admin = access.enter_as_admin()
+    with tools().database.read() as db:
+        course_id = course_of_award(db, admin, award_id)
+    awarding.retry(tools(), course_id, award_id, utc_now(), who="An administrator")
+    flash("The award is being sent again.", "success")
+    return redirect(url_for("admin.awards"), 303)
+
+
+@blueprint.get("/check")
+def check() -> str:
+    """What can be tried; each part is tried by itself, as soon as the page is there or when its link is followed."""
+    admin = access.enter_as_admin()
+    return render_template("admin/check.html", admin=admin, subjects=selfcheck.subjects(tools(), admin))
+
+
+@blueprint.get("/check/<key>")
+def check_one(key: str) -> str:
+    """Try one part: a page, or only its findings for the page that asks by htmx."""
+    admin = access.enter_as_admin()
+    subject, findings = selfcheck.check(tools(), admin, key, utc_now())
+    template = "admin/findings.html" if "HX-Request" in request.headers else "admin/check_one.html"
+    return render_template(template, admin=admin, subject=subject, findings=findings)
+
+
 @blueprint.get("/people")
 def people() -> str:
     """Find somebody, and see what they have and what waits."""
@@ -149,6 +204,18 @@ def audit() -> str:
     admin = access.enter_as_admin()
     with tools().database.read() as db:
         return render_template("admin/audit.html", admin=admin, entries=reports.audit_log(db, admin))
+
+
+def _platform_form(admin: Admin, values: dict[str, str], fault: str | None = None) -> str:
+    return render_template(
+        "admin/new_platform.html",
+        admin=admin,
+        configuration=request.form.get("configuration", ""),
+        values=values,
+        fault=fault,
+        tool=onboarding.tool_addresses(tools().settings),
+        scopes=SCOPES,
+    )
 
 
 def _platform_data(values: dict[str, str]) -> PlatformData:

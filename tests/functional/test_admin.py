@@ -7,17 +7,20 @@ import pytest
 import requests
 from sqlalchemy import select, update
 
+from lti_tool.errors import NotFoundError
 from lti_tool.models import AdminAccount, AdminVisit, AuditEntry, Deployment, Platform, RegistrationLink, ToolKey
 from lti_tool.sandbox.lms import Fault
 from lti_tool.sandbox.lms.claims import Launch
 from lti_tool.sandbox.visitor import Visitor
 from lti_tool.services import admins, onboarding
-from tests.world import BIOLOGY, LEARNER, TEACHER, World
+from lti_tool.services.admins import Admin
+from lti_tool.services.reports.stuck import course_of_award, stuck_report
+from tests.world import BIOLOGY, LEARNER, LEARNER_ADDRESS, NO_MAIL, TEACHER, World
 
 NAME, PASSWORD = "root", "correct horse battery"
 LMS_ADMIN = "2"
-PAGES = ("", "platforms/1", "people", "audit")
-LOCAL_PAGES = ("links", "keys", "platforms/new")
+PAGES = ("", "platforms/1", "people", "audit", "awards", "check", "check/platform-1")
+LOCAL_PAGES = ("links", "keys", "platforms/new", "check/tool", "check/badgr-1")
 
 
 def now() -> datetime:
@@ -252,15 +255,53 @@ def test_an_lms_is_registered_by_hand(world: World, admin: Visitor) -> None:
         "jwks_url": "http://hand.example/jwks",
     }
     form = f"{world.tool_url}/admin/platforms/new"
-    admin.open(form).submit(None, told)
+    admin.open(form).submit("/platforms/new", told)
     assert admin.status == 422
     assert "Nothing was saved yet" in admin.text
     assert admin.page.select_one("#issuer")["value"] == "http://hand.example"
-    admin.submit(None, told | {"token_url": "http://hand.example/token"})
+    admin.submit("/platforms/new", told | {"token_url": "http://hand.example/token"})
     assert admin.page.h1.text == "By hand"
     with world.tools.database.read() as session:
         platform = session.scalars(select(Platform).where(Platform.name == "By hand")).one()
         assert [d.deployment_id for d in platform.deployments] == ["1", "2"]
+
+
+def test_the_form_is_filled_in_by_what_the_lms_publishes(world: World, admin: Visitor) -> None:
+    admin.open(f"{world.tool_url}/admin/platforms/new")
+    admin.submit("/look-up", {"configuration": f"{world.lms_url}/lti/openid-configuration"})
+    assert admin.page.select_one("#issuer")["value"] == world.lms_url
+    assert admin.page.select_one("#jwks_url")["value"] == f"{world.lms_url}/lti/jwks"
+    admin.submit("/look-up", {"configuration": f"{world.lms_url}/nothing"})
+    assert admin.status == 422
+    assert "answered with status 404" in admin.text
+
+
+def test_stuck_awards_are_listed_and_sent_again(world: World, admin: Visitor) -> None:
+    world.ready_course()
+    world.badgr.faults.add(Fault("/assertions", method="POST", status=400, body='{"status": {}}'))
+    world.grade(LEARNER, score=9)
+    world.grade(NO_MAIL, score=9)
+    world.work()
+    admin.open(f"{world.tool_url}/admin/awards")
+    assert "Held: no e-mail address" in admin.text
+    assert "Not accepted by Badgr" in admin.text
+    admin.submit("/retry")
+    world.work()
+    assert world.held_by(LEARNER_ADDRESS) == ["Algebra I"]
+    assert "An administrator asked to send it again." in [step.text for step in world.award_of(LEARNER).steps]
+
+
+def test_an_administrator_of_another_installation_sees_no_award(world: World) -> None:
+    world.ready_course()
+    world.grade(NO_MAIL, score=9)
+    world.work()
+    other = Admin("Ada", 1, 99)
+    with world.tools.database.read() as session:
+        report = stuck_report(session, other, 1)
+        assert (report.rows, report.total, report.on_the_way, report.events_unmatched) == ([], 0, 0, 0)
+        with pytest.raises(NotFoundError):
+            course_of_award(session, other, world.award_of(NO_MAIL).id)
+        assert stuck_report(session, Admin("Ada", 1, 1), 1).total == 1
 
 
 def test_the_canvas_document(world: World) -> None:
