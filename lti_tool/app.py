@@ -16,6 +16,7 @@ from lti_tool.vault import Vault
 from lti_tool.web import (
     access,
     admin,
+    assets,
     badgr,
     choosing,
     cookieless,
@@ -93,6 +94,7 @@ def create_app(settings: Settings, tools: Toolbox | None = None) -> Flask:
         admin.blueprint,
     ):
         app.register_blueprint(blueprint)
+    assets.register(app)
     filters.register(app)
     security.register(app)
     return app

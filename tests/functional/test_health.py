@@ -1,5 +1,7 @@
 """`/healthz` says that the process answers, `/readyz` that it can do its work."""
 
+import re
+
 import requests
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
@@ -49,3 +51,11 @@ def test_without_a_database_pages_and_webhooks_say_so(world: World) -> None:
         event.remove(engine, "do_connect", refuse)
     assert (page.status_code, delivery.status) == (503, 503)
     assert "cannot reach its database" in page.text
+
+
+def test_static_files_may_be_kept_because_their_address_changes_with_them(world: World) -> None:
+    page = requests.get(f"{world.tool_url}/admin/sign-in", timeout=10).text
+    address = re.search(r'href="(/static/app\.css\?v=[0-9a-f]{8})"', page)
+    assert address
+    answer = requests.get(world.tool_url + address[1], timeout=10)
+    assert "max-age=31536000" in answer.headers["Cache-Control"]

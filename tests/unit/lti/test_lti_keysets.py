@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from threading import Event
 from typing import Any
 
 import pytest
@@ -137,6 +138,41 @@ def test_many_launches_at_once_fetch_the_keys_once(world: World) -> None:
         keys = list(pool.map(lambda _: world.keysets.key(platform, "key-1", NOW), range(8)))
     assert {key.public_numbers() for key in keys} == {numbers_of("platform")}
     assert world.server.count("/jwks") == 1
+
+
+def test_a_platform_that_hangs_does_not_take_others_along(world: World) -> None:
+    hanging, answer = Event(), Event()
+
+    def hang(request: Request) -> Response:
+        hanging.set()
+        answer.wait(10)
+        return json_answer({"keys": []})(request)
+
+    healthy = world.platform()
+    key_numbers(world)
+    with world.database.write() as session:
+        ill = Platform(
+            name="Ill",
+            issuer="https://ill.example",
+            client_id="c",
+            auth_login_url="https://ill.example/a",
+            auth_token_url="https://ill.example/t",
+            jwks_url=f"{world.server.url}/hanging",
+            created_at=NOW,
+        )
+        session.add(ill)
+        session.commit()
+    world.server.answers["/hanging"] = hang
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(world.keysets.key, ill, "key-1", NOW)
+        assert hanging.wait(10)
+        # The other platform's key set is old and is fetched while the first one still hangs.
+        later = NOW + timedelta(hours=2)
+        assert world.keysets.key(healthy, "key-1", later).public_numbers() == numbers_of("platform")
+        assert not waiting.done()
+        answer.set()
+        with pytest.raises(LaunchError):
+            waiting.result(10)
 
 
 def test_no_write_lock_is_held_while_the_platform_answers(world: World) -> None:
