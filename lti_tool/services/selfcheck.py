@@ -225,7 +225,7 @@ def _tool_findings(tools: Toolbox, now: datetime) -> Iterator[Finding]:
     if upkeep.is_worker_alive(tools, now):
         yield Finding("Worker", Outcome.FINE, "Seen within the last three minutes.")
     else:
-        todo = "Start `lti-badges worker`, or use the embedded queue with `lti-badges serve`."
+        todo = "Start the command lti-badges worker, or use the embedded queue with lti-badges serve."
         yield Finding("Worker", Outcome.FAULT, "No worker was seen for three minutes: no badge goes out.", todo)
     with tools.database.read() as session:
         late = now - LATE
