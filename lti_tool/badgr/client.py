@@ -1,22 +1,23 @@
 """Calls to the Badgr v2 API with one access token."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import requests
 
+from lti_tool.badgr import bodies
+from lti_tool.badgr.assertions import Assertion, BackpackBadge, Changes, NewAward
 from lti_tool.badgr.errors import NonsenseAnswerError, body_of, from_exception, from_response
-from lti_tool.badgr.types import Assertion, BadgeClass, Issuer, NewAward, Profile
+from lti_tool.badgr.types import BadgeClass, Issuer, NewBadgeClass, NewIssuer, Profile
 
 Parsed = TypeVar("Parsed")
 
 TIMEOUT = (5.0, 30.0)
 PAGE_SIZE = 100
 MAXIMUM_PAGES = 1000
-# A server refuses a date ahead of its own clock, even by seconds (BADGR.md §6.1): recent ones are left to it.
-CLOCK_MARGIN = timedelta(minutes=1)
+LONGEST_REASON = 255
 
 
 class BadgrClient:
@@ -46,19 +47,78 @@ class BadgrClient:
         """The badge classes of an issuer (`GET /v2/issuers/{id}/badgeclasses`)."""
         return self._list(f"/v2/issuers/{quote(issuer_id, safe='')}/badgeclasses?num={PAGE_SIZE}", BadgeClass.parse)
 
+    def badge_class(self, badge_class_id: str) -> BadgeClass:
+        """One badge class (`GET /v2/badgeclasses/{id}`)."""
+        return self._one("GET", f"/v2/badgeclasses/{quote(badge_class_id, safe='')}", BadgeClass.parse)
+
+    def create_badge_class(self, issuer_id: str, told: NewBadgeClass) -> BadgeClass:
+        """Make a badge class (`POST /v2/issuers/{id}/badgeclasses`); editors and owners only."""
+        path = f"/v2/issuers/{quote(issuer_id, safe='')}/badgeclasses"
+        return self._one("POST", path, BadgeClass.parse, bodies.badge_class(told))
+
+    def update_badge_class(self, badge_class_id: str, told: NewBadgeClass) -> BadgeClass:
+        """Change a badge class (`PUT /v2/badgeclasses/{id}`); editors and owners only."""
+        path = f"/v2/badgeclasses/{quote(badge_class_id, safe='')}"
+        return self._one("PUT", path, BadgeClass.parse, bodies.badge_class(told))
+
+    def create_issuer(self, told: NewIssuer) -> Issuer:
+        """Make an issuer, whose owner is this user (`POST /v2/issuers`)."""
+        return self._one("POST", "/v2/issuers", Issuer.parse, bodies.issuer(told))
+
+    def update_issuer(self, issuer_id: str, told: NewIssuer) -> Issuer:
+        """Change an issuer (`PUT /v2/issuers/{id}`); its staff is left as it is."""
+        return self._one("PUT", f"/v2/issuers/{quote(issuer_id, safe='')}", Issuer.parse, bodies.issuer(told))
+
     def find_assertions(self, badge_class_id: str, recipient: str) -> list[Assertion]:
-        """The live assertions of a badge class for an e-mail address (BADGR.md §6.3)."""
+        """The assertions of a badge class for an e-mail address, revoked ones too (BADGR.md §6.3)."""
         address = recipient.strip().lower()
         # Unescaped, a "+" in an address would mean a space: nothing would be found and the badge sent again.
-        path = f"/v2/badgeclasses/{quote(badge_class_id, safe='')}/assertions?recipient={quote(address, safe='')}"
+        path = (
+            f"/v2/badgeclasses/{quote(badge_class_id, safe='')}/assertions"
+            f"?recipient={quote(address, safe='')}&include_revoked=1"
+        )
         found = self._list(path, Assertion.parse)
         # A server that does not know the filter gives everybody's.
-        return [a for a in found if not a.revoked and a.belongs_to(address)]
+        return [assertion for assertion in found if assertion.belongs_to(address)]
+
+    def assertion(self, assertion_id: str) -> Assertion:
+        """One assertion, also a revoked one (`GET /v2/assertions/{id}`)."""
+        return self._one("GET", f"/v2/assertions/{quote(assertion_id, safe='')}", Assertion.parse)
+
+    def revoke(self, assertion_id: str, reason: str) -> Assertion:
+        """Revoke an assertion; editors and owners only, staff gets NotFoundError (BADGR.md §6.5)."""
+        path, body = f"/v2/assertions/{quote(assertion_id, safe='')}", {"revocation_reason": reason[:LONGEST_REASON]}
+        return self._one("DELETE", path, Assertion.parse, body)
+
+    def changed_assertions(self, since: str) -> Changes:
+        """What has changed since a moment in the server's words (`GET /v2/assertions/changed`), all pages."""
+        url: str | None = f"{self._api_url}/v2/assertions/changed?since={quote(since, safe='')}"
+        found: list[Assertion] = []
+        until = since
+        for _ in range(MAXIMUM_PAGES):
+            if url is None:
+                return Changes(tuple(found), until)
+            body = self._body("GET", url, wrote=False)
+            found += [_parsed(entry, Assertion.parse, wrote=False) for entry in _result(body, wrote=False)]
+            # Only the first answer's time: what happens while the pages are read must come again.
+            until = until if until != since else str(body.get("timestamp") or since)
+            paging = body.get("pagination") or {}
+            url = paging.get("nextResults") if isinstance(paging, dict) and paging.get("hasNext") else None
+            self._check_origin(url)
+        raise _nonsense(wrote=False)
+
+    def backpack(self) -> list[BackpackBadge]:
+        """Every badge of this user, from all issuers (`GET /v2/backpack/assertions`, never paged)."""
+        return self._list("/v2/backpack/assertions?expand=badgeclass&expand=issuer", BackpackBadge.parse)
+
+    def import_badge(self, url: str) -> BackpackBadge:
+        """Put a hosted assertion into this user's backpack (`POST /v2/backpack/import`, BADGR.md §7)."""
+        return self._one("POST", "/v2/backpack/import", BackpackBadge.parse, {"url": url})
 
     def award(self, badge_class_id: str, award: NewAward) -> Assertion:
         """Award a badge once (`POST /v2/badgeclasses/{id}/assertions`); DuplicateAwardError if it is there already."""
         path = f"/v2/badgeclasses/{quote(badge_class_id, safe='')}/assertions"
-        return self._one("POST", path, Assertion.parse, _award_body(award, datetime.now(UTC)))
+        return self._one("POST", path, Assertion.parse, bodies.award(award, datetime.now(UTC)))
 
     def _one(
         self,
@@ -82,15 +142,28 @@ class BadgrClient:
             yield from result
             if next_url is None:
                 return
-            # The token goes to the server that it belongs to and to nobody else.
-            if _origin(next_url) != _origin(self._api_url):
-                raise _nonsense(wrote=False)
+            self._check_origin(next_url)
             url = next_url
         raise _nonsense(wrote=False)
+
+    def _check_origin(self, url: str | None) -> None:
+        # The token goes to the server that it belongs to and to nobody else.
+        if url is not None and _origin(url) != _origin(self._api_url):
+            raise _nonsense(wrote=False)
 
     def _call(
         self, method: str, url: str, *, wrote: bool, json: dict[str, Any] | None = None
     ) -> tuple[list[dict[str, Any]], str | None]:
+        response = self._answer(method, url, wrote=wrote, json=json)
+        return _result(body_of(response), wrote=wrote), response.links.get("next", {}).get("url")
+
+    def _body(self, method: str, url: str, *, wrote: bool) -> dict[str, Any]:
+        body = body_of(self._answer(method, url, wrote=wrote))
+        if not isinstance(body, dict):
+            raise _nonsense(wrote)
+        return body
+
+    def _answer(self, method: str, url: str, *, wrote: bool, json: dict[str, Any] | None = None) -> requests.Response:
         try:
             response = self._http.request(
                 method, url, json=json, headers=self._headers, timeout=self._timeout, allow_redirects=False
@@ -99,27 +172,14 @@ class BadgrClient:
             raise from_exception(error, wrote=wrote) from error
         if not 200 <= response.status_code < 300:
             raise from_response(response, wrote=wrote)
-        body = body_of(response)
-        result = body.get("result") if isinstance(body, dict) else None
-        if not isinstance(result, list) or not all(isinstance(entry, dict) for entry in result):
-            raise _nonsense(wrote)
-        return result, response.links.get("next", {}).get("url")
+        return response
 
 
-def _award_body(award: NewAward, now: datetime) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "recipient": {"identity": award.recipient.strip().lower(), "type": "email", "hashed": True},
-        "allowDuplicateAwards": False,
-        "notify": award.notify,
-    }
-    if award.issued_on is not None and award.issued_on < now - CLOCK_MARGIN:
-        body["issuedOn"] = award.issued_on.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    if award.narrative:
-        # Badgr strips what looks like a tag, text and all, and refuses pictures (BADGR.md §6.1).
-        body["narrative"] = award.narrative.replace("<", "&lt;").replace("![", "! [")
-    if award.evidence_url:
-        body["evidence"] = [{"url": award.evidence_url}]
-    return body
+def _result(body: Any, *, wrote: bool) -> list[dict[str, Any]]:
+    result = body.get("result") if isinstance(body, dict) else None
+    if not isinstance(result, list) or not all(isinstance(entry, dict) for entry in result):
+        raise _nonsense(wrote)
+    return result
 
 
 def _parsed(entry: dict[str, Any], parse: Callable[[dict[str, Any]], Parsed], *, wrote: bool) -> Parsed:

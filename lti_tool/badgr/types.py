@@ -1,11 +1,14 @@
 """What Badgr knows, as frozen values; parsing ignores unknown members and requires only what is needed."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from dateutil.relativedelta import relativedelta
+
+UNITS = ("days", "weeks", "months", "years")
 
 
 class Role(StrEnum):
@@ -80,6 +83,8 @@ class Issuer:
     image: str | None
     url: str | None
     staff: tuple[StaffMember, ...]
+    email: str = ""
+    description: str = ""
 
     def role_of(self, user_entity_id: str) -> Role | None:
         """The role of a user in this issuer; None when the user is not on its staff."""
@@ -93,7 +98,46 @@ class Issuer:
             for m in told.get("staff") or []
             if m.get("user") and m.get("role") in list(Role)
         )
-        return cls(str(told["entityId"]), str(told["name"]), told.get("image"), told.get("url"), staff)
+        return cls(
+            entity_id=str(told["entityId"]),
+            name=str(told["name"]),
+            image=told.get("image"),
+            url=told.get("url"),
+            staff=staff,
+            email=str(told.get("email") or ""),
+            description=str(told.get("description") or ""),
+        )
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """What a badge stands for in somebody's framework of skills."""
+
+    name: str
+    url: str
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """For how long a badge is good once it is awarded: so many days, weeks, months or years."""
+
+    amount: int
+    unit: str
+
+    def end(self, start: datetime) -> datetime:
+        """When a badge awarded at `start` ends. Badgr itself does not apply it (BADGR.md §5)."""
+        # The end of January and one month is the end of February.
+        return start + relativedelta(**{self.unit: self.amount})  # type: ignore[arg-type]
+
+    @classmethod
+    def parse(cls, told: object) -> "Lifetime | None":
+        """Read `expires` of a badge class; None when there is none that can be understood."""
+        if not isinstance(told, Mapping):
+            return None
+        amount, unit = told.get("amount"), told.get("duration")
+        is_good = isinstance(amount, int) and 0 < amount < 1000 and unit in UNITS
+        return cls(amount, str(unit)) if is_good and isinstance(amount, int) else None
 
 
 @dataclass(frozen=True)
@@ -109,6 +153,8 @@ class BadgeClass:
     criteria_url: str | None
     criteria_narrative: str | None
     tags: tuple[str, ...]
+    lifetime: Lifetime | None = None
+    alignments: tuple[Alignment, ...] = ()
 
     @classmethod
     def parse(cls, told: Mapping[str, Any]) -> "BadgeClass":
@@ -123,58 +169,35 @@ class BadgeClass:
             criteria_url=told.get("criteriaUrl"),
             criteria_narrative=told.get("criteriaNarrative"),
             tags=tuple(map(str, told.get("tags") or [])),
+            lifetime=Lifetime.parse(told.get("expires")),
+            alignments=tuple(
+                Alignment(str(a["targetName"]), str(a["targetUrl"]), str(a.get("targetCode") or ""))
+                for a in told.get("alignments") or []
+                if a.get("targetName") and a.get("targetUrl")
+            ),
         )
 
 
 @dataclass(frozen=True)
-class Assertion:
-    """A badge that somebody holds; `recipient` is the plain address, or its salted hash where that is all we get."""
+class NewBadgeClass:
+    """A badge class to be made or changed; `image` is a data URI, or the present address to leave it as it is."""
 
-    entity_id: str
-    open_badge_id: str
-    badge_class_id: str
-    recipient: str
-    salt: str
-    image: str | None
-    issued_on: datetime | None
-    revoked: bool
-
-    def belongs_to(self, address: str) -> bool:
-        """Whether an e-mail address is the recipient's (hashes: Open Badges 2.0, IdentityObject)."""
-        kind, _, hashed = self.recipient.partition("$")
-        if kind == "sha256" and hashed:
-            return hashlib.sha256((address + self.salt).encode()).hexdigest() == hashed
-        return self.recipient.casefold() == address.casefold()
-
-    @classmethod
-    def parse(cls, told: Mapping[str, Any]) -> "Assertion":
-        """Read an assertion; raises KeyError, TypeError or ValueError when it is not one."""
-        recipient = told.get("recipient") or {}
-        return cls(
-            entity_id=str(told["entityId"]),
-            open_badge_id=str(told.get("openBadgeId") or ""),
-            badge_class_id=str(told.get("badgeclass") or ""),
-            recipient=str(recipient.get("plaintextIdentity") or recipient.get("identity") or ""),
-            salt=str(recipient.get("salt") or ""),
-            image=told.get("image"),
-            issued_on=_moment(told.get("issuedOn")),
-            revoked=bool(told.get("revoked")),
-        )
+    name: str
+    description: str
+    image: str
+    criteria_narrative: str
+    criteria_url: str = ""
+    tags: tuple[str, ...] = ()
+    alignments: tuple[Alignment, ...] = ()
+    lifetime: Lifetime | None = None
 
 
 @dataclass(frozen=True)
-class NewAward:
-    """What to award: the recipient's e-mail address, and when it was achieved."""
+class NewIssuer:
+    """An issuer to be made or changed; `email` is one of the user's verified addresses, `image` as in a badge class."""
 
-    recipient: str
-    issued_on: datetime | None = None
-    narrative: str | None = None
-    evidence_url: str | None = None
-    notify: bool = False
-
-
-def _moment(text: object) -> datetime | None:
-    if not isinstance(text, str):
-        return None
-    moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    name: str
+    url: str
+    email: str
+    description: str
+    image: str | None = None

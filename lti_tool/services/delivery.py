@@ -14,9 +14,9 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from lti_tool.badgr.assertions import Assertion, NewAward
 from lti_tool.badgr.client import BadgrClient
 from lti_tool.badgr.errors import BadgrError, DuplicateAwardError
-from lti_tool.badgr.types import Assertion, NewAward
 from lti_tool.db import wake
 from lti_tool.logs import get_logger
 from lti_tool.models import Award, AwardStatus, Enrolment

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from tests.world import World, running_world
 
@@ -20,17 +20,29 @@ Shoot = Callable[[Page, str], None]
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+def playwright() -> Iterator[Playwright]:
+    """Playwright, once for all tests: it cannot run twice in a process."""
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
     """Debian's browser, as people have it: not one that a tool downloads."""
     path = shutil.which("chromium")
     assert path, "Chromium is needed: apt-get install chromium"
-    with sync_playwright() as playwright:
-        # A sandbox of its own needs rights that a container does not give; third-party cookies are what is blocked.
-        browser = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--test-third-party-cookie-phaseout"]
-        )
-        yield browser
-        browser.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def chromium(playwright: Playwright, chromium_path: str) -> Iterator[Browser]:
+    """The browser, with third-party cookies blocked."""
+    # A sandbox of its own needs rights that a container does not give; third-party cookies are what is blocked.
+    browser = playwright.chromium.launch(
+        executable_path=chromium_path, args=["--no-sandbox", "--test-third-party-cookie-phaseout"]
+    )
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(params=["wide", "narrow"])

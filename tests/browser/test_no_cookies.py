@@ -1,13 +1,12 @@
 """A browser that keeps no cookie at all of the tool inside the LMS: not even partitioned ones."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Playwright, expect
 
 from tests.browser.conftest import WIDE, Shoot
 from tests.browser.test_pages import check
@@ -15,23 +14,22 @@ from tests.world import BIOLOGY, LEARNER, TEACHER, World
 
 
 @pytest.fixture
-def strict(world: World, tmp_path: Path) -> Iterator[BrowserContext]:
+def strict(world: World, tmp_path: Path, playwright: Playwright, chromium_path: str) -> Iterator[BrowserContext]:
     """Chromium that blocks every cookie of the tool in frames of the LMS, as people can set it."""
     profile = tmp_path / "profile"
     (profile / "Default").mkdir(parents=True)
     blocked = {f"{world.tool_url},{world.lms_url}": {"setting": 2}}
     settings = {"profile": {"content_settings": {"exceptions": {"cookies": blocked}}}}
     (profile / "Default" / "Preferences").write_text(json.dumps(settings))
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            profile,
-            executable_path=shutil.which("chromium"),
-            args=["--no-sandbox"],
-            viewport=WIDE,  # type: ignore[arg-type]
-        )
-        context.set_default_timeout(20_000)
-        yield context
-        context.close()
+    context = playwright.chromium.launch_persistent_context(
+        profile,
+        executable_path=chromium_path,
+        args=["--no-sandbox"],
+        viewport=WIDE,  # type: ignore[arg-type]
+    )
+    context.set_default_timeout(20_000)
+    yield context
+    context.close()
 
 
 def open_frame(context: BrowserContext, world: World, sub: str, more: str = "") -> Page:

@@ -11,6 +11,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from werkzeug.wrappers import Response
 
 from lti_tool.badgr import oauth
+from lti_tool.badgr.assertions import NewAward
 from lti_tool.badgr.client import BadgrClient
 from lti_tool.badgr.errors import (
     BadgrError,
@@ -22,7 +23,7 @@ from lti_tool.badgr.errors import (
     ThrottledError,
     UnauthorizedError,
 )
-from lti_tool.badgr.types import NewAward, Role, ServerAddress
+from lti_tool.badgr.types import Role, ServerAddress
 from lti_tool.http import new_session
 from tests.contract.recorded import exchange
 from tests.http_server import Answer, AnsweringServer

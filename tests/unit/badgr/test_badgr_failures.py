@@ -10,6 +10,7 @@ import pytest
 import requests
 from werkzeug.wrappers import Request, Response
 
+from lti_tool.badgr.assertions import NewAward
 from lti_tool.badgr.client import BadgrClient
 from lti_tool.badgr.errors import (
     BadgrError,
@@ -26,7 +27,6 @@ from lti_tool.badgr.errors import (
     UnreachableError,
     from_token_response,
 )
-from lti_tool.badgr.types import NewAward
 from lti_tool.http import new_session
 from tests.http_server import AnsweringServer, json_answer
 

@@ -1,0 +1,112 @@
+"""What Badgr knows of awards, as frozen values: assertions, changes of them, and the badges in a backpack."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Assertion:
+    """A badge that somebody holds; `recipient` is the plain address, or its salted hash where that is all we get."""
+
+    entity_id: str
+    open_badge_id: str
+    badge_class_id: str
+    recipient: str
+    salt: str
+    image: str | None
+    issued_on: datetime | None
+    revoked: bool
+    revocation_reason: str = ""
+    created_at: datetime | None = None
+    expires: datetime | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is neither revoked nor past its end."""
+        return not self.revoked and (self.expires is None or self.expires > datetime.now(UTC))
+
+    def belongs_to(self, address: str) -> bool:
+        """Whether an e-mail address is the recipient's (hashes: Open Badges 2.0, IdentityObject)."""
+        kind, _, hashed = self.recipient.partition("$")
+        if kind == "sha256" and hashed:
+            return hashlib.sha256((address + self.salt).encode()).hexdigest() == hashed
+        return self.recipient.casefold() == address.casefold()
+
+    @classmethod
+    def parse(cls, told: Mapping[str, Any]) -> "Assertion":
+        """Read an assertion; raises KeyError, TypeError or ValueError when it is not one."""
+        recipient = told.get("recipient") or {}
+        return cls(
+            entity_id=str(told["entityId"]),
+            open_badge_id=str(told.get("openBadgeId") or ""),
+            badge_class_id=str(told.get("badgeclass") or ""),
+            recipient=str(recipient.get("plaintextIdentity") or recipient.get("identity") or ""),
+            salt=str(recipient.get("salt") or ""),
+            image=told.get("image"),
+            issued_on=_moment(told.get("issuedOn")),
+            revoked=bool(told.get("revoked")),
+            revocation_reason=str(told.get("revocationReason") or ""),
+            created_at=_moment(told.get("createdAt")),
+            expires=_moment(told.get("expires")),
+        )
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What has changed at the server; `until` is where to go on next time, in the server's own words."""
+
+    assertions: tuple[Assertion, ...]
+    until: str
+
+
+@dataclass(frozen=True)
+class BackpackBadge:
+    """A badge in somebody's backpack, with all that a page shows of it."""
+
+    entity_id: str
+    name: str
+    description: str
+    issuer_name: str
+    image: str | None
+    url: str
+    issued_on: datetime | None
+    revoked: bool
+
+    @classmethod
+    def parse(cls, told: Mapping[str, Any]) -> "BackpackBadge":
+        """Read an entry of `/v2/backpack/assertions?expand=badgeclass&expand=issuer`; raises KeyError or TypeError."""
+        badge = told.get("badgeclass") if isinstance(told.get("badgeclass"), Mapping) else {}
+        issuer = badge.get("issuer") if isinstance(badge, Mapping) else {}
+        issuer = issuer if isinstance(issuer, Mapping) else told.get("issuer")
+        return cls(
+            entity_id=str(told["entityId"]),
+            name=str((badge or {}).get("name") or "A badge"),
+            description=str((badge or {}).get("description") or ""),
+            issuer_name=str(issuer.get("name") or "") if isinstance(issuer, Mapping) else "",
+            image=told.get("image") or (badge or {}).get("image"),
+            url=str(told.get("openBadgeId") or ""),
+            issued_on=_moment(told.get("issuedOn")),
+            revoked=bool(told.get("revoked")),
+        )
+
+
+@dataclass(frozen=True)
+class NewAward:
+    """What to award: the recipient's e-mail address, and when it was achieved."""
+
+    recipient: str
+    issued_on: datetime | None = None
+    narrative: str | None = None
+    evidence_url: str | None = None
+    notify: bool = False
+    expires: datetime | None = None
+
+
+def _moment(text: object) -> datetime | None:
+    if not isinstance(text, str):
+        return None
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
