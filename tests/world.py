@@ -137,7 +137,9 @@ class World:
         with self.tools.database.write() as session:
             session.execute(update(Award).where(Award.due_at > now).values(due_at=now))
             session.execute(update(Award).where(Award.score_due_at > now).values(score_due_at=now))
-            session.execute(update(BadgrServer).values(token_calls_after=None))
+            session.execute(
+                update(BadgrServer).values(token_calls_after=None, closed_until=None, minute_started_at=None)
+            )
             session.commit()
         self.sweep()
 

@@ -57,6 +57,10 @@ class ThrottledError(BadgrError):
     retryable = True
 
 
+class SignInThrottledError(ThrottledError):
+    """The token address asks us to wait; calls with a good token are not meant (BADGR.md §1.6)."""
+
+
 class UnauthorizedError(BadgrError):
     """The access token is not accepted (any more)."""
 
@@ -122,7 +126,8 @@ def from_token_response(response: requests.Response) -> BadgrError:
     body = body_of(response)
     error = str(body.get("error", "")).replace(" ", "_") if isinstance(body, dict) else ""
     if status == 429:
-        return throttled(response)
+        waiting = throttled(response)
+        return SignInThrottledError(waiting.advice, status=status, retry_after=waiting.retry_after)
     if status >= 500 or 300 <= status < 400:
         advice = f"Badgr's sign-in has a problem of its own (HTTP {status}). It is tried again by itself."
         return ServerFaultError(advice, status=status, in_doubt=status >= 500, retry_after=_header(response))

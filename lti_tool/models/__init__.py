@@ -2,6 +2,7 @@
 
 from lti_tool.models.admin import AdminAccount, AdminVisit, AuditEntry, RegistrationLink
 from lti_tool.models.award import Award, AwardStatus, AwardStep, HoldReason
+from lti_tool.models.backpack import Backpack, BadgeHost, LearnerVisit
 from lti_tool.models.badge import BadgeClass, BadgrServer, Connection
 from lti_tool.models.course import Course, Enrolment, Person, ResourceLink, Visit
 from lti_tool.models.event import Event, EventStatus, Source
@@ -18,7 +19,9 @@ __all__ = [
     "Award",
     "AwardStatus",
     "AwardStep",
+    "Backpack",
     "BadgeClass",
+    "BadgeHost",
     "BadgrServer",
     "Connection",
     "Course",
@@ -28,6 +31,7 @@ __all__ = [
     "EventStatus",
     "Heartbeat",
     "HoldReason",
+    "LearnerVisit",
     "OneTimeToken",
     "Person",
     "Platform",

@@ -22,6 +22,8 @@ class AwardStatus(StrEnum):
     SENDING = "sending"
     ISSUED = "issued"
     FAILED = "failed"
+    REVOKING = "revoking"
+    REVOKED = "revoked"
 
 
 class HoldReason(StrEnum):
@@ -74,6 +76,12 @@ class Award(Base):
     open_badge_id: Mapped[str | None] = mapped_column(String(2000))
     image_url: Mapped[str | None] = mapped_column(String(2000))
     issued_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]
+    # Why it is to be revoked, or was; here or at Badgr.
+    revocation_reason: Mapped[str | None] = mapped_column(String(255))
+    revoked_at: Mapped[datetime | None]
+    # When Badgr last confirmed that the assertion is as we think.
+    checked_at: Mapped[datetime | None]
     # The score in the badge's column of the gradebook: when it was sent, else when it is next tried and what failed.
     score_sent_at: Mapped[datetime | None]
     score_due_at: Mapped[datetime | None]

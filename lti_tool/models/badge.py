@@ -3,10 +3,13 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from lti_tool.db import Base
+
+# Enough to award and to revoke (BADGR.md §1.2).
+NEEDED_SCOPES = ("r:profile", "rw:issuer")
 
 
 class BadgrServer(Base):
@@ -22,19 +25,37 @@ class BadgrServer(Base):
     sealed_client_secret: Mapped[str] = mapped_column(Text)
     # Token calls to one host share one throttle there (BADGR.md §1.6): nobody asks again before this moment.
     token_calls_after: Mapped[datetime | None]
+    # What is asked for at consent; not every server knows every scope (BADGR.md §0).
+    scopes: Mapped[list[str]] = mapped_column(default=lambda: list(NEEDED_SCOPES))
+    # How many awards are sent side by side, and in a minute; None is as many as come.
+    max_parallel: Mapped[int] = mapped_column(default=4)
+    max_per_minute: Mapped[int | None]
+    minute_started_at: Mapped[datetime | None]
+    sent_in_minute: Mapped[int] = mapped_column(default=0)
+    # The circuit breaker: failures in a row, and until when nobody tries.
+    failures: Mapped[int] = mapped_column(default=0)
+    closed_until: Mapped[datetime | None]
     created_at: Mapped[datetime]
 
 
 class Connection(Base):
-    """An OAuth grant of one Badgr user on one server, made by one person of a platform."""
+    """An OAuth grant of one Badgr user on one server: made by one person of a platform for the courses that they teach,
+    or by an administrator for all courses of a deployment (then `deployment_id` is set and `person_id` is not)."""
 
     __tablename__ = "connection"
-    __table_args__ = (UniqueConstraint("server_id", "person_id", "badgr_user_id"),)
+    __table_args__ = (
+        UniqueConstraint("server_id", "person_id", "badgr_user_id"),
+        UniqueConstraint("server_id", "deployment_id", "badgr_user_id"),
+        CheckConstraint("(person_id IS NULL) <> (deployment_id IS NULL)", name="one_owner"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     server_id: Mapped[int] = mapped_column(ForeignKey("badgr_server.id"))
     # A person's row knows its connections, not the other way round: no foreign key cycle between the tables.
-    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    deployment_id: Mapped[int | None] = mapped_column(ForeignKey("deployment.id"))
+    # The issuers that courses may use by an institution's connection; none is all of them.
+    allowed_issuers: Mapped[list[str]] = mapped_column(default=list)
     badgr_user_id: Mapped[str] = mapped_column(String(255))
     badgr_user_name: Mapped[str] = mapped_column(String(500))
     scopes: Mapped[list[str]] = mapped_column(default=list)
@@ -45,9 +66,17 @@ class Connection(Base):
     refresh_lease_until: Mapped[datetime | None]
     dead_since: Mapped[datetime | None]
     dead_reason: Mapped[str | None] = mapped_column(String(500))
+    # Where the server's changed feed was read to, in the server's own words; and when changes were last looked for.
+    changes_until: Mapped[str | None] = mapped_column(String(100))
+    changes_checked_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
 
     server: Mapped[BadgrServer] = relationship()
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When it is known to end by itself: a grant without a refresh token cannot be renewed."""
+        return self.expires_at if self.is_alive and self.sealed_refresh_token is None else None
 
     @property
     def is_alive(self) -> bool:
@@ -73,6 +102,9 @@ class BadgeClass(Base):
     criteria_url: Mapped[str | None] = mapped_column(String(2000))
     open_badge_id: Mapped[str] = mapped_column(String(2000))
     expires: Mapped[dict[str, Any] | None]
+    tags: Mapped[list[str]] = mapped_column(default=list)
     fetched_at: Mapped[datetime]
+    # When Badgr said that it is not there any more, or not for us.
+    gone_at: Mapped[datetime | None]
 
     server: Mapped[BadgrServer] = relationship()

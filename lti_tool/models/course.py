@@ -30,6 +30,8 @@ class Course(Base):
     connection_id: Mapped[int | None] = mapped_column(ForeignKey("connection.id"))
     issuer_entity_id: Mapped[str | None] = mapped_column(String(255))
     issuer_name: Mapped[str | None] = mapped_column(String(500))
+    # The role of the connected account in that issuer (owner, editor, staff); None while it is not known.
+    issuer_role: Mapped[str | None] = mapped_column(String(20))
     # The contexts that this one was copied from, as the platform says ($Context.id.history), newest first.
     context_history: Mapped[list[str]] = mapped_column(default=list)
     # When somebody said whether to take over the rules of the course that this one was copied from.
@@ -40,6 +42,11 @@ class Course(Base):
 
     deployment: Mapped[Deployment] = relationship()
     connection: Mapped[Connection | None] = relationship()
+
+    @property
+    def may_edit_badges(self) -> bool:
+        """Whether the connected account may edit badges and revoke awards; staff may only award (BADGR.md §4)."""
+        return self.connection_id is not None and self.issuer_role in ("owner", "editor")
 
 
 class ResourceLink(Base):
@@ -67,7 +74,14 @@ class Person(Base):
     sub: Mapped[str] = mapped_column(String(255))
     name: Mapped[str] = mapped_column(String(500), default="")
     email: Mapped[str | None] = mapped_column(String(320))
+    # The address that the person wants badges at instead: one that is verified in their own Badgr account.
+    chosen_address: Mapped[str | None] = mapped_column(String(320))
     created_at: Mapped[datetime]
+
+    @property
+    def badge_address(self) -> str | None:
+        """Where badges go; None while no address is known."""
+        return self.chosen_address or self.email
 
     @property
     def display_name(self) -> str:

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from lti_tool.db import Base, choice
@@ -36,6 +36,11 @@ class Rule(Base):
     created_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
     created_at: Mapped[datetime]
     activated_at: Mapped[datetime | None]
+    # What is written on each assertion: Markdown with {learner}, {course}, {badge}, {reasons} and {date} in it.
+    narrative: Mapped[str] = mapped_column(Text, default="")
+    evidence_url: Mapped[str | None] = mapped_column(String(2000))
+    # Whether Badgr mails the learner about the award.
+    notify: Mapped[bool] = mapped_column(default=False)
     # The rule of another course that this one was copied from; it may be gone.
     copied_from_id: Mapped[int | None]
     # The column of this badge in the LMS's gradebook, where the instructor wants one (AGS 2.0).

@@ -129,7 +129,7 @@ def why_held(course: Course, enrolment: Enrolment | None) -> HoldReason | None:
         return HoldReason.NOT_ON_ROSTER
     if enrolment.is_test or not enrolment.active or enrolment.role is not Role.LEARNER:
         return HoldReason.NOT_A_LEARNER
-    if not enrolment.person.email:
+    if not enrolment.person.badge_address:
         return HoldReason.NO_EMAIL
     if course.connection is None or not course.connection.is_alive:
         return HoldReason.NO_CONNECTION
@@ -167,9 +167,10 @@ def retry(tools: Toolbox, course_id: int, award_id: int, now: datetime, who: str
         session.commit()
 
 
-def find(session: Session, course_id: int, award_id: int) -> Award:
-    """An award of this course; raises NotFoundError for one of another course."""
-    award = session.scalar(select(Award).where(Award.id == award_id, Award.course_id == course_id))
+def find(session: Session, course_id: int, award_id: int, *, lock: bool = False) -> Award:
+    """An award of this course, for an update if wanted; raises NotFoundError for one of another course."""
+    query = select(Award).where(Award.id == award_id, Award.course_id == course_id)
+    award = session.scalar(query.with_for_update() if lock else query)
     if award is None:
         raise NotFoundError("There is no such award in this course.")
     return award

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from lti_tool.badgr import oauth
 from lti_tool.badgr.client import BadgrClient
-from lti_tool.badgr.errors import BadgrError, GrantRejectedError, ThrottledError, UnauthorizedError
+from lti_tool.badgr.errors import BadgrError, GrantRejectedError, SignInThrottledError, UnauthorizedError
 from lti_tool.badgr.types import Profile, ServerAddress, TokenPair
 from lti_tool.db import get_or_create
 from lti_tool.errors import InvalidInputError
@@ -176,7 +176,7 @@ def _respect_backoff(tools: Toolbox, server_id: int, now: datetime) -> None:
     with tools.database.read() as session:
         until = session.get_one(BadgrServer, server_id).token_calls_after
     if until is not None and until > now:
-        raise ThrottledError(
+        raise SignInThrottledError(
             "Badgr asked us to wait before the next sign-in.", retry_after=(until - now).total_seconds()
         )
 
@@ -184,7 +184,7 @@ def _respect_backoff(tools: Toolbox, server_id: int, now: datetime) -> None:
 def _after_failed_refresh(tools: Toolbox, connection: Connection, error: BadgrError, now: datetime) -> None:
     with tools.database.write() as session:
         session.get_one(Connection, connection.id).refresh_lease_until = None
-        if isinstance(error, ThrottledError):
+        if isinstance(error, SignInThrottledError):
             # The server counts by address: every connection to it waits, or the wait only grows (BADGR.md §1.6).
             server = session.get_one(BadgrServer, connection.server_id)
             server.token_calls_after = now + timedelta(seconds=error.retry_after or 60)

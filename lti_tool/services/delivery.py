@@ -17,10 +17,11 @@ from sqlalchemy.orm import Session
 from lti_tool.badgr.assertions import Assertion, NewAward
 from lti_tool.badgr.client import BadgrClient
 from lti_tool.badgr.errors import BadgrError, DuplicateAwardError
+from lti_tool.badgr.types import Lifetime
 from lti_tool.db import wake
 from lti_tool.logs import get_logger
 from lti_tool.models import Award, AwardStatus, Enrolment
-from lti_tool.services import awarding, columns
+from lti_tool.services import awarding, columns, narratives, revocation, throttle
 from lti_tool.services.connections import ConnectionBusyError, ConnectionDeadError, with_client
 from lti_tool.toolbox import Toolbox
 
@@ -41,7 +42,9 @@ class Job:
     lease: str
     attempt: int
     connection_id: int
+    server_id: int
     badge_class_id: str
+    opened_at: datetime
     award: NewAward
 
 
@@ -57,10 +60,12 @@ def deliver(tools: Toolbox, award_id: int, now: datetime) -> AwardStatus | None:
     except ConnectionBusyError as error:
         return _try_later(tools, job, str(error), BUSY_RETRY_SECONDS, now)
     except BadgrError as error:
+        throttle.note(tools, job.server_id, error, now)
         unseen_duplicate = isinstance(error, DuplicateAwardError) and job.attempt < DUPLICATE_ATTEMPTS
         if error.retryable or error.in_doubt or unseen_duplicate:
             return _try_later(tools, job, error.advice, _pause(job.attempt, error.retry_after), now)
         return _give_up(tools, job, error, now)
+    throttle.note(tools, job.server_id, None, now)
     return _record(tools, job, assertion, story, now)
 
 
@@ -87,7 +92,13 @@ def _claim(tools: Toolbox, award_id: int, now: datetime) -> Job | None:
                 awarding.settle(session, award, enrolment, now)
             session.commit()
             return None
-        job = _job(award, enrolment, lease)
+        again_at = throttle.enter(session, throttle.server_of(session, award.course), now)
+        if again_at is not None:
+            award.status, award.lease, award.due_at = AwardStatus.PENDING, None, again_at
+            wake(session, "award", award_id, again_at)
+            session.commit()
+            return None
+        job = _job(award, enrolment, lease, now)
         try:
             session.execute(
                 update(Award)
@@ -122,18 +133,33 @@ def _step_aside(session: Session, award_id: int, now: datetime) -> None:
     session.commit()
 
 
-def _job(award: Award, enrolment: Enrolment, lease: str) -> Job:
-    connection_id = award.course.connection_id
-    email = enrolment.person.email
-    assert connection_id is not None
-    assert email is not None
+def _job(award: Award, enrolment: Enrolment, lease: str, now: datetime) -> Job:
+    connection, recipient = award.course.connection, enrolment.person.badge_address
+    assert connection is not None
+    assert recipient is not None
     return Job(
         award_id=award.id,
         lease=lease,
         attempt=award.attempts + 1,
-        connection_id=connection_id,
+        connection_id=connection.id,
+        server_id=connection.server_id,
         badge_class_id=award.badge_class.entity_id,
-        award=NewAward(recipient=email.strip().lower(), issued_on=award.achieved_at),
+        opened_at=award.opened_at,
+        award=_new_award(award, recipient.strip().lower(), now),
+    )
+
+
+def _new_award(award: Award, recipient: str, now: datetime) -> NewAward:
+    lifetime = Lifetime.parse(award.badge_class.expires)
+    issued_on = min(award.achieved_at, now)
+    return NewAward(
+        recipient=recipient,
+        issued_on=issued_on,
+        narrative=narratives.fill(award),
+        evidence_url=award.rule.evidence_url,
+        notify=award.rule.notify,
+        # Badgr does not apply the lifetime of a badge class by itself (BADGR.md §5).
+        expires=lifetime.end(issued_on) if lifetime else None,
     )
 
 
@@ -154,12 +180,15 @@ def _ensure(client: BadgrClient, job: Job) -> tuple[Assertion, str]:
 
 
 def _look_up(client: BadgrClient, job: Job) -> Assertion | None:
+    """The live assertion, else one that was made for this award and revoked since: that is not awarded again."""
     found = client.find_assertions(job.badge_class_id, job.award.recipient)
-    return min(found, key=lambda assertion: assertion.entity_id, default=None)
+    live = [assertion for assertion in found if assertion.is_live]
+    ours = [a for a in found if a.revoked and a.created_at is not None and a.created_at >= job.opened_at]
+    return min(live or ours, key=lambda assertion: assertion.entity_id, default=None)
 
 
 def _record(tools: Toolbox, job: Job, assertion: Assertion, story: str, now: datetime) -> AwardStatus | None:
-    values = {
+    values: dict[str, object] = {
         "status": AwardStatus.ISSUED,
         "lease": None,
         "advice": None,
@@ -167,7 +196,12 @@ def _record(tools: Toolbox, job: Job, assertion: Assertion, story: str, now: dat
         "open_badge_id": assertion.open_badge_id,
         "image_url": assertion.image,
         "issued_at": assertion.issued_on or now,
+        "expires_at": assertion.expires,
+        "checked_at": now,
     }
+    if assertion.revoked:
+        values |= revocation.revoked_values(assertion, now)
+        return _finish(tools, job, values, "revoked", revocation.story(assertion), now)
     return _finish(tools, job, values, "issued", f"{story} Assertion {assertion.entity_id}.", now)
 
 

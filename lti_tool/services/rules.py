@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Session
 from lti_tool.badgr.types import BadgeClass as RemoteBadgeClass
 from lti_tool.db import get_or_create
 from lti_tool.domain.criteria import Completed, Criteria, Decision, ScoreAtLeast, criteria_to_json, decide
-from lti_tool.errors import ConflictError, NotFoundError
+from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import (
     Activity,
@@ -21,13 +22,14 @@ from lti_tool.models import (
     Rule,
     RuleStatus,
 )
-from lti_tool.services import awarding
+from lti_tool.services import awarding, issuers, narratives
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
 
 # A learner with this much of the way behind shows up as "close".
 CLOSE = 0.75
+LONGEST_ADDRESS = 2000
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,15 @@ class Draft:
     percent: float
     activity_id: int | None
     new_activity_title: str
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is written on the assertions of a rule, and whether Badgr mails the learners."""
+
+    narrative: str
+    evidence_url: str
+    notify: bool
 
 
 @dataclass(frozen=True)
@@ -108,6 +119,19 @@ def activate(tools: Toolbox, course_id: int, rule_id: int, now: datetime, *, als
         log.info("rule_activated", rule_id=rule_id, course_id=course_id)
 
 
+def save_options(tools: Toolbox, course_id: int, rule_id: int, options: Options) -> None:
+    """Keep the options of a rule; raises InvalidInputError naming what is wrong."""
+    url = options.evidence_url.strip()
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname or len(url) > LONGEST_ADDRESS):
+        raise InvalidInputError("evidence: must be a whole address, such as https://school.example.org/, or nothing.")
+    narrative = narratives.check(options.narrative)
+    with tools.database.write() as session:
+        rule = find(session, course_id, rule_id)
+        rule.narrative, rule.evidence_url, rule.notify = narrative, url or None, options.notify
+        session.commit()
+
+
 def pause(tools: Toolbox, course_id: int, rule_id: int) -> None:
     """Stop a rule from opening awards; what is earned already still goes out."""
     with tools.database.write() as session:
@@ -127,21 +151,11 @@ def find(session: Session, course_id: int, rule_id: int) -> Rule:
 def _copy_badge_class(
     session: Session, course: Course, connection: Connection, remote: RemoteBadgeClass, now: datetime
 ) -> BadgeClass:
-    told = {
-        "issuer_entity_id": remote.issuer_id,
-        "issuer_name": course.issuer_name or "",
-        "name": remote.name,
-        "description": remote.description,
-        "image_url": remote.image,
-        "criteria_narrative": remote.criteria_narrative,
-        "criteria_url": remote.criteria_url,
-        "open_badge_id": remote.open_badge_id,
-        "fetched_at": now,
-    }
     key = {"server_id": connection.server_id, "entity_id": remote.entity_id}
-    badge_class = get_or_create(session, BadgeClass, key, **told)
-    for name, value in told.items():
-        setattr(badge_class, name, value)
+    empty = {"issuer_entity_id": "", "name": "", "description": "", "open_badge_id": "", "fetched_at": now}
+    badge_class = get_or_create(session, BadgeClass, key, issuer_name=course.issuer_name or "", tags=[], **empty)
+    badge_class.issuer_name = course.issuer_name or badge_class.issuer_name
+    issuers.copy(badge_class, remote, now)
     return badge_class
 
 

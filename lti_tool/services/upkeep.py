@@ -6,8 +6,18 @@ from sqlalchemy import delete, select
 
 from lti_tool.db import get_or_create
 from lti_tool.lti import keys
-from lti_tool.models import AdminVisit, Award, AwardStatus, Course, Heartbeat, HoldReason, OneTimeToken, Visit
-from lti_tool.services import audit, columns, delivery, intake, roster
+from lti_tool.models import (
+    AdminVisit,
+    Award,
+    AwardStatus,
+    Course,
+    Heartbeat,
+    HoldReason,
+    LearnerVisit,
+    OneTimeToken,
+    Visit,
+)
+from lti_tool.services import audit, changes, columns, delivery, intake, revocation, roster
 from lti_tool.toolbox import Toolbox
 
 ALIVE_WITHIN = timedelta(minutes=3)
@@ -17,7 +27,7 @@ def sweep(tools: Toolbox, now: datetime) -> list[tuple[str, int]]:
     """Every row that is due, as kind and id, whatever messages were lost; expired rows are removed on the way."""
     beat(tools, "worker", now)
     with tools.database.write() as session:
-        for expiring in (OneTimeToken, Visit, AdminVisit):
+        for expiring in (OneTimeToken, Visit, AdminVisit, LearnerVisit):
             session.execute(delete(expiring).where(expiring.expires_at < now))
         days = tools.settings.key_rotation_days
         if days and keys.keep_fresh(session, tools.vault, timedelta(days=days), now):
@@ -37,8 +47,10 @@ def sweep(tools: Toolbox, now: datetime) -> list[tuple[str, int]]:
         ).all()
         due = [("event", event_id) for event_id in intake.due_events(session, now)]
         due += [("award", award_id) for award_id in delivery.due_awards(session, now)]
+        due += [("revocation", award_id) for award_id in revocation.due_revocations(session, now)]
         due += [("score", award_id) for award_id in columns.due_scores(session, now)]
-        return due + [("roster", course_id) for course_id in waiting_for_roster]
+        due += [("roster", course_id) for course_id in waiting_for_roster]
+    return due + [("changes", connection_id) for connection_id in changes.due_connections(tools, now)]
 
 
 def beat(tools: Toolbox, name: str, now: datetime) -> None:

@@ -10,7 +10,7 @@ import secrets
 from flask import Request, session
 from flask_login import LoginManager, UserMixin, current_user
 
-from lti_tool.errors import NotFoundError
+from lti_tool.errors import ConflictError, NotFoundError
 from lti_tool.models import Visit
 from lti_tool.services import admins, launches
 from lti_tool.services.admins import Admin
@@ -71,6 +71,13 @@ def enter_as_teacher() -> Visit:
     if not visit.role.teaches:
         raise NotFoundError(NO_ENTRY)
     return visit
+
+
+def connection_id(visit: Visit) -> int:
+    """The Badgr connection of the course; raises ConflictError when there is none."""
+    if visit.course.connection_id is None:
+        raise ConflictError("Connect the course to Badgr first, on its first page.", "Badgr is not connected yet")
+    return visit.course.connection_id
 
 
 def enter() -> Visit:

@@ -3,7 +3,7 @@
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from lti_tool.services import admins, awarding, connections, copies
+from lti_tool.services import admins, awarding, connections, copies, revocation
 from lti_tool.services.reports.award import award_view
 from lti_tool.services.reports.course import course_report
 from lti_tool.services.reports.learners import learner_table
@@ -90,7 +90,19 @@ def award(course_id: int, award_id: int) -> str:
     visit = access.enter_as_teacher()
     with tools().database.read() as session:
         view = award_view(session, awarding.find(session, course_id, award_id))
-    return render_template("course/award.html", course=visit.course, award=view)
+    return render_template(
+        "course/award.html", course=visit.course, award=view, may_revoke=visit.course.may_edit_badges
+    )
+
+
+@blueprint.post("/awards/<int:award_id>/revoke")
+def revoke_award(course_id: int, award_id: int) -> Response:
+    """Take an award back."""
+    visit = access.enter_as_teacher()
+    who = visit.person.display_name
+    revocation.request(tools(), course_id, award_id, request.form.get("reason", ""), who, utc_now())
+    flash("The badge is being revoked.", "success")
+    return redirect(url_for("course.award", course_id=course_id, award_id=award_id), 303)
 
 
 @blueprint.post("/awards/<int:award_id>/retry")

@@ -14,6 +14,7 @@ from lti_tool.errors import LtiBadgesError
 from lti_tool.logs import get_logger
 from lti_tool.lti.errors import LaunchError, LtiServiceError
 from lti_tool.services.connections import ConnectionBusyError, ConnectionDeadError
+from lti_tool.web import badges
 from lti_tool.web.access import SignInError
 
 log = get_logger(__name__)
@@ -45,6 +46,9 @@ def _begin() -> None:
     g.reference = uuid.uuid4().hex[:12]
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request=g.reference, path=request.path)
+    if request.blueprint == "badges":
+        # Pictures are larger than webhooks; it must be said before anything reads the form.
+        request.max_content_length = badges.UPLOAD_BYTES
 
 
 def _launch_failed(error: LaunchError) -> ResponseReturnValue:

@@ -32,13 +32,14 @@ class BadgeChoice:
 def choose_issuer(course_id: int) -> str | Response:
     """Choose in whose name this course's badges are awarded."""
     visit = access.enter_as_teacher()
-    found = issuers.list_issuers(tools(), _connection_id(visit), utc_now())
+    found = issuers.list_issuers(tools(), access.connection_id(visit), utc_now())
     if request.method == "GET":
         return render_template(
             "course/choose_issuer.html",
             course=visit.course,
             issuers=found,
             chosen=visit.course.issuer_entity_id,
+            may_edit=visit.course.may_edit_badges,
         )
     issuers.choose(tools(), course_id, found, request.form.get("issuer", ""))
     return redirect(url_for("rules.choose_badge", course_id=course_id), 303)
@@ -50,7 +51,8 @@ def choose_badge(course_id: int) -> str | Response:
     visit = access.enter_as_teacher()
     if visit.course.issuer_entity_id is None:
         return redirect(url_for("rules.choose_issuer", course_id=course_id), 303)
-    return _rule_form(visit, _badge_classes(visit), DEFAULTS, {})
+    chosen = {"badge_class": request.args.get("badge", "")}
+    return _rule_form(visit, _badge_classes(visit), DEFAULTS | chosen, {})
 
 
 @blueprint.post("/rules")
@@ -94,6 +96,17 @@ def activate_rule(course_id: int, rule_id: int) -> Response:
     return redirect(url_for("rules.rule", course_id=course_id, rule_id=rule_id), 303)
 
 
+@blueprint.post("/rules/<int:rule_id>/options")
+def save_options(course_id: int, rule_id: int) -> Response:
+    """Say what is written on the assertions of a rule."""
+    access.enter_as_teacher()
+    form = request.form
+    options = rules.Options(form.get("narrative", ""), form.get("evidence_url", ""), form.get("notify") == "yes")
+    rules.save_options(tools(), course_id, rule_id, options)
+    flash("Saved. It is written on every badge that is awarded from now on.", "success")
+    return redirect(url_for("rules.rule", course_id=course_id, rule_id=rule_id), 303)
+
+
 @blueprint.post("/rules/<int:rule_id>/column")
 def switch_column(course_id: int, rule_id: int) -> Response:
     """Give the badge a column in the LMS's gradebook, or take it away."""
@@ -116,18 +129,12 @@ def pause_rule(course_id: int, rule_id: int) -> Response:
     return redirect(url_for("rules.rule", course_id=course_id, rule_id=rule_id), 303)
 
 
-def _connection_id(visit: Visit) -> int:
-    if visit.course.connection_id is None:
-        raise ConflictError("Connect the course to Badgr first, on its first page.", "Badgr is not connected yet")
-    return visit.course.connection_id
-
-
 def _badge_classes(visit: Visit) -> list[BadgeClass]:
     issuer_id = visit.course.issuer_entity_id
     if issuer_id is None:
         raise ConflictError("Choose the issuer first, on the first page of the course.", "No issuer is chosen yet")
     return connections.with_client(
-        tools(), _connection_id(visit), utc_now(), lambda client: client.badge_classes(issuer_id)
+        tools(), access.connection_id(visit), utc_now(), lambda client: client.badge_classes(issuer_id)
     )
 
 
@@ -146,6 +153,7 @@ def _rule_form(visit: Visit, badge_classes: list[BadgeClass], values: dict[str, 
         course=visit.course,
         badges=choices,
         issuer_name=issuer_name,
+        may_edit=visit.course.may_edit_badges,
         activities=activities,
         form=values,
         errors=errors,

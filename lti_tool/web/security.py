@@ -75,7 +75,7 @@ def _policy(origins: _Origins) -> str:
         "style-src": ["'self'"],
         "font-src": ["'self'"],
         "connect-src": ["'self'"],
-        "img-src": ["'self'", "data:", "https:", *origins.insecure_images],
+        "img-src": ["'self'", "data:", "blob:", "https:", *origins.insecure_images],
         # Browsers check redirects after a form too: the consent page is reached by one.
         "form-action": ["'self'", *(origins.forms if is_top_level else []), origin_text(g.get("form_origin", ""))],
         "frame-ancestors": frames if any(frames) else ["'none'"],

@@ -20,7 +20,7 @@ from lti_tool.badgr.errors import (
     GrantRejectedError,
     InvalidRequestError,
     NotFoundError,
-    ThrottledError,
+    SignInThrottledError,
     UnauthorizedError,
 )
 from lti_tool.badgr.types import Role, ServerAddress
@@ -114,7 +114,7 @@ def test_a_code_becomes_tokens(server: AnsweringServer, address: ServerAddress, 
         (
             2,
             "and once more at once, from the same address: backoff (note: content type, no Retry-After)",
-            ThrottledError,
+            SignInThrottledError,
             True,
             2,
         ),
@@ -125,7 +125,7 @@ def test_a_code_becomes_tokens(server: AnsweringServer, address: ServerAddress, 
         (4, "the OLD refresh token", GrantRejectedError, False, None),
         (4, "an unknown refresh token", GrantRejectedError, False, None),
         (4, "another application's refresh token", GrantRejectedError, False, None),
-        (5, "a GOOD refresh token of another user while the address is in backoff", ThrottledError, True, 32),
+        (5, "a GOOD refresh token of another user while the address is in backoff", SignInThrottledError, True, 32),
         (6, "the revoked refresh token", GrantRejectedError, False, None),
         (
             22,

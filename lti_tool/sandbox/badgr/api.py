@@ -17,7 +17,7 @@ from lti_tool.sandbox.badgr.store import address, state
 blueprint = Blueprint("api", __name__, url_prefix="/v2")
 
 DUPLICATE = "A previous award of this badge already exists for this recipient."
-MAY_AWARD, MAY_REVOKE = ("owner", "editor", "staff"), ("owner", "editor")
+MAY_AWARD, MAY_EDIT = ("owner", "editor", "staff"), ("owner", "editor")
 LONGEST_REASON = 255
 
 View = Callable[..., Response]
@@ -72,7 +72,7 @@ def issuers() -> Response:
 @signed_in
 def issuer(issuer_id: str) -> Response:
     """One issuer."""
-    found = _issuer(issuer_id)
+    found = find_issuer(issuer_id)
     return shapes.success([shapes.issuer(found)]) if found else shapes.not_found()
 
 
@@ -80,7 +80,7 @@ def issuer(issuer_id: str) -> Response:
 @signed_in
 def badge_classes(issuer_id: str) -> Response:
     """The badge classes of an issuer."""
-    if _issuer(issuer_id) is None:
+    if find_issuer(issuer_id) is None:
         return shapes.not_found()
     return _listed([b for b in state().badge_classes.values() if b.issuer_id == issuer_id], shapes.badge_class)
 
@@ -89,14 +89,14 @@ def badge_classes(issuer_id: str) -> Response:
 @signed_in
 def all_badge_classes() -> Response:
     """The badge classes of all issuers of the user."""
-    return _listed([b for b in state().badge_classes.values() if _issuer(b.issuer_id)], shapes.badge_class)
+    return _listed([b for b in state().badge_classes.values() if find_issuer(b.issuer_id)], shapes.badge_class)
 
 
 @blueprint.get("/badgeclasses/<badge_class_id>")
 @signed_in
 def badge_class(badge_class_id: str) -> Response:
     """One badge class."""
-    found = _badge_class(badge_class_id)
+    found = find_badge_class(badge_class_id)
     return shapes.success([shapes.badge_class(found)]) if found else shapes.not_found()
 
 
@@ -104,7 +104,7 @@ def badge_class(badge_class_id: str) -> Response:
 @signed_in
 def assertions(badge_class_id: str) -> Response:
     """The awards of a badge class, filtered as asked."""
-    if _badge_class(badge_class_id) is None:
+    if find_badge_class(badge_class_id) is None:
         return shapes.not_found()
     return _listed(_filtered(a for a in state().assertions.values() if a.badge_class_id == badge_class_id),
                    shapes.assertion)  # fmt: skip
@@ -114,7 +114,7 @@ def assertions(badge_class_id: str) -> Response:
 @signed_in
 def issuer_assertions(issuer_id: str) -> Response:
     """The awards of all badge classes of an issuer."""
-    if _issuer(issuer_id) is None:
+    if find_issuer(issuer_id) is None:
         return shapes.not_found()
     badges = {b.entity_id for b in state().badge_classes.values() if b.issuer_id == issuer_id}
     return _listed(_filtered(a for a in state().assertions.values() if a.badge_class_id in badges), shapes.assertion)
@@ -124,9 +124,9 @@ def issuer_assertions(issuer_id: str) -> Response:
 @signed_in
 def award(badge_class_id: str) -> Response:
     """Award a badge; `allowDuplicateAwards` is a look before the leap and no lock, as in the real server."""
-    if _badge_class(badge_class_id) is None:
+    if find_badge_class(badge_class_id) is None:
         return shapes.not_found()
-    told = _body()
+    told = body()
     if any(name in told for name in ("badgeclass", "badgeclassName", "badgeclassOpenBadgeId")):
         names = "badgeclass, badgeclassName, or badgeclassOpenBadgeId"
         message = "Multiple badge class identifiers. Exactly one of the following badge class identifiers are allowed: "
@@ -150,19 +150,20 @@ def assertion(assertion_id: str) -> Response:
 @signed_in
 def revoke(assertion_id: str) -> Response:
     """Revoke an award: with a reason in the body, and not by staff."""
-    found = _assertion(assertion_id, MAY_REVOKE)
+    found = _assertion(assertion_id, MAY_EDIT)
     if found is None:
         return shapes.not_found()
-    reason = _body().get("revocation_reason")
+    reason = body().get("revocation_reason")
     if not reason:
         raise InvalidError({"revocation_reason": "This field is required"})
     if found.revoked:
         raise InvalidError(faults=["Assertion is already revoked"])
-    found.revoked, found.revocation_reason = True, str(reason)[:LONGEST_REASON]
+    found.revoke(str(reason)[:LONGEST_REASON])
     return shapes.success([shapes.assertion(found)])
 
 
-def _body() -> dict[str, Any]:
+def body() -> dict[str, Any]:
+    """The JSON of the request; raises InvalidError."""
     if not request.get_data():
         return {}
     try:
@@ -174,20 +175,22 @@ def _body() -> dict[str, Any]:
     return told
 
 
-def _issuer(issuer_id: str, roles: tuple[str, ...] = MAY_AWARD) -> Issuer | None:
+def find_issuer(issuer_id: str, roles: tuple[str, ...] = MAY_AWARD) -> Issuer | None:
+    """An issuer in which the user has one of these roles."""
     user: User = g.user
     found = state().issuers.get(issuer_id)
     return found if found and user.verified and found.staff.get(user.entity_id) in roles else None
 
 
-def _badge_class(badge_class_id: str, roles: tuple[str, ...] = MAY_AWARD) -> BadgeClass | None:
+def find_badge_class(badge_class_id: str, roles: tuple[str, ...] = MAY_AWARD) -> BadgeClass | None:
+    """A badge class of such an issuer."""
     found = state().badge_classes.get(badge_class_id)
-    return found if found and _issuer(found.issuer_id, roles) else None
+    return found if found and find_issuer(found.issuer_id, roles) else None
 
 
 def _assertion(assertion_id: str, roles: tuple[str, ...] = MAY_AWARD) -> Assertion | None:
     found = state().assertions.get(assertion_id)
-    return found if found and _badge_class(found.badge_class_id, roles) else None
+    return found if found and find_badge_class(found.badge_class_id, roles) else None
 
 
 def _is_held(badge_class_id: str, identity: str) -> bool:

@@ -75,7 +75,7 @@ def issuer(shown: Issuer) -> dict[str, Any]:
         "createdAt": stamp(shown.created_at),
         "createdBy": shown.created_by,
         "name": shown.name,
-        "image": address(f"/media/uploads/issuers/issuer_logo_{shown.entity_id}.svg"),
+        "image": address(f"/media/uploads/issuers/issuer_logo_{shown.entity_id}.svg") if shown.picture else None,
         "email": shown.email,
         "description": shown.description,
         "url": shown.url,
@@ -99,11 +99,11 @@ def badge_class(shown: BadgeClass) -> dict[str, Any]:
         "issuer": shown.issuer_id,
         "issuerOpenBadgeId": address(f"/public/issuers/{shown.issuer_id}"),
         "name": shown.name,
-        "image": address(f"/media/uploads/badges/{shown.entity_id}.svg"),
+        "image": address(f"/media/uploads/badges/{shown.entity_id}.{shown.suffix}"),
         "description": shown.description,
         "criteriaUrl": shown.criteria_url,
         "criteriaNarrative": shown.criteria_narrative,
-        "alignments": [],
+        "alignments": shown.alignments,
         "tags": shown.tags,
         "expires": shown.expires,
         "extensions": {},
@@ -121,7 +121,7 @@ def assertion(shown: Assertion) -> dict[str, Any]:
     }
     if shown.recipient.hashed:
         recipient["salt"] = shown.recipient.salt
-    image = address(f"/media/uploads/badges/assertion-{shown.entity_id}.svg")
+    image = address(f"/media/uploads/badges/assertion-{shown.entity_id}.{of.suffix}")
     return {
         "entityType": "Assertion",
         "entityId": shown.entity_id,
@@ -139,7 +139,7 @@ def assertion(shown: Assertion) -> dict[str, Any]:
         "evidence": shown.evidence,
         "revoked": shown.revoked,
         "revocationReason": shown.revocation_reason,
-        "acceptance": "Unaccepted",
+        "acceptance": shown.acceptance,
         "expires": stamp(shown.expires) if shown.expires else None,
         "extensions": {},
     }

@@ -50,26 +50,32 @@ class Issuer:
     description: str
     staff: Roles
     created_by: str
-    picture: str
+    picture: str | None
     entity_id: str = field(default_factory=new_id)
     created_at: datetime = field(default_factory=now)
 
 
 @dataclass
 class BadgeClass:
-    """A badge that can be awarded; `picture` is an SVG drawing."""
+    """A badge that can be awarded; `picture` is an SVG drawing, or a PNG in bytes."""
 
     issuer_id: str
     name: str
     description: str
     criteria_narrative: str
     created_by: str
-    picture: str
+    picture: str | bytes
     tags: list[str] = field(default_factory=list)
     expires: dict[str, Any] = field(default_factory=lambda: {"amount": None, "duration": None})
     criteria_url: str | None = None
+    alignments: list[dict[str, Any]] = field(default_factory=list)
     entity_id: str = field(default_factory=new_id)
     created_at: datetime = field(default_factory=now)
+
+    @property
+    def suffix(self) -> str:
+        """How the name of its picture ends."""
+        return "svg" if isinstance(self.picture, str) else "png"
 
 
 @dataclass
@@ -102,13 +108,29 @@ class Assertion:
     evidence: list[dict[str, str | None]] = field(default_factory=list)
     revocation_reason: str | None = None
     revoked: bool = False
+    acceptance: str = "Unaccepted"
     entity_id: str = field(default_factory=new_id)
     created_at: datetime = field(default_factory=now)
+    changed_at: datetime = field(default_factory=now)
+
+    def revoke(self, reason: str) -> None:
+        """Take it back."""
+        self.revoked, self.revocation_reason, self.changed_at = True, reason, now()
 
     @property
     def is_live(self) -> bool:
         """Neither revoked nor over."""
         return not self.revoked and (self.expires is None or self.expires > now())
+
+
+@dataclass(frozen=True)
+class Client:
+    """An application that has registered by itself (RFC 7591): Badge Connect scopes only."""
+
+    client_id: str
+    secret: str
+    redirect_uris: tuple[str, ...]
+    scopes: tuple[str, ...]
 
 
 @dataclass
@@ -120,6 +142,8 @@ class Code:
     redirect_uri: str
     challenge: str | None
     made_at: datetime = field(default_factory=now)
+    # None is the application that the operator has entered.
+    client_id: str | None = None
 
 
 @dataclass
@@ -176,6 +200,8 @@ class BadgrState:
         self.issuers: dict[str, Issuer] = {}
         self.badge_classes: dict[str, BadgeClass] = {}
         self.assertions: dict[str, Assertion] = {}
+        self.imported: dict[str, list[str]] = {}
+        self.clients: dict[str, Client] = {}
         self.codes: dict[str, Code] = {}
         self.tokens: list[Token] = []
         self.backoffs: dict[str, Backoff] = {}

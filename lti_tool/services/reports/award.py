@@ -46,6 +46,9 @@ class AwardView:
     reasons: list[ReasonView]
     steps: list[StepView]
     can_retry: bool
+    can_revoke: bool
+    was_sent: bool
+    expires_at: datetime | None
     next_attempt_at: datetime | None
 
 
@@ -56,7 +59,7 @@ def award_view(session: Session, award: Award) -> AwardView:
         id=award.id,
         badge=badge_view(award.badge_class),
         person_name=award.person.display_name,
-        recipient=award.recipient or award.person.email,
+        recipient=award.recipient or award.person.badge_address,
         status=state_of(award),
         status_label=label_of(award),
         advice=award.advice,
@@ -67,6 +70,9 @@ def award_view(session: Session, award: Award) -> AwardView:
         reasons=[reason_view(reason) for reason in award.reasons],
         steps=_steps(session, award),
         can_retry=waits or award.status is AwardStatus.FAILED,
+        can_revoke=award.status not in (AwardStatus.REVOKING, AwardStatus.REVOKED, AwardStatus.SENDING),
+        was_sent=award.assertion_id is not None,
+        expires_at=award.expires_at,
         next_attempt_at=award.due_at if waits else None,
     )
 

@@ -15,12 +15,15 @@ STATE = {
     AwardStatus.SENDING: "on_the_way",
     AwardStatus.HELD: "held",
     AwardStatus.FAILED: "failed",
+    AwardStatus.REVOKING: "revoked",
+    AwardStatus.REVOKED: "revoked",
 }
 LABEL = {
     "issued": "Issued",
     "on_the_way": "Being issued",
     "held": "Held",
     "failed": "Not accepted by Badgr",
+    "revoked": "Revoked",
 }
 
 
@@ -50,7 +53,7 @@ def badge_view(badge_class: BadgeClass) -> BadgeView:
 
 
 def state_of(award: Award) -> str:
-    """The state of an award for a page: issued, on_the_way, held or failed."""
+    """The state of an award for a page: issued, on_the_way, held, failed or revoked."""
     return STATE[award.status]
 
 
@@ -58,6 +61,8 @@ def label_of(award: Award) -> str:
     """The state of an award in words."""
     if award.status is AwardStatus.HELD and award.hold_reason is not None:
         return awarding.HOLD_LABEL[award.hold_reason]
+    if award.status is AwardStatus.REVOKING:
+        return "Being revoked"
     return LABEL[state_of(award)]
 
 

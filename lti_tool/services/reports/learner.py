@@ -16,6 +16,7 @@ DETAIL = {
     "issued": "Issued by Badgr.",
     "on_the_way": "Earned. Badgr is issuing it; this takes a moment.",
     "failed": "Earned. Badgr did not take it yet; your teacher can see why and send it again.",
+    "revoked": "This badge was taken back.",
 }
 HOLD_DETAIL = {
     HoldReason.NO_EMAIL: (
@@ -34,6 +35,7 @@ LABEL = {
     "on_the_way": "Earned, being issued",
     "held": "Earned, held",
     "failed": "Earned, delayed",
+    "revoked": "Revoked",
 }
 
 
@@ -106,16 +108,23 @@ def learner_report(session: Session, course_id: int, person_id: int) -> LearnerR
 
 def _earned(rule: Rule, award: Award) -> EarnedBadge:
     status = state_of(award)
-    held = award.hold_reason if award.status is AwardStatus.HELD else None
     return EarnedBadge(
         rule_id=rule.id,
         badge=badge_view(rule.badge_class),
         status=status,
         status_label=LABEL[status],
-        detail=HOLD_DETAIL[held] if held else DETAIL[status],
+        detail=_detail(award, status),
         date=award.issued_at or award.achieved_at,
         verify_url=award.open_badge_id,
     )
+
+
+def _detail(award: Award, status: str) -> str:
+    if award.status is AwardStatus.HELD and award.hold_reason is not None:
+        return HOLD_DETAIL[award.hold_reason]
+    if status == "revoked" and award.revocation_reason:
+        return f"{DETAIL[status]} The reason given: {award.revocation_reason}"
+    return DETAIL[status]
 
 
 def _open(rule: Rule, scores: dict[int, Score], titles: dict[int, str]) -> OpenBadge:

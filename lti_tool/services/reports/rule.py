@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
+from lti_tool.badgr.types import Lifetime
 from lti_tool.domain.criteria import describe
 from lti_tool.models import Award, Rule
 from lti_tool.services import awarding, columns, rules
@@ -28,6 +29,13 @@ class RuleView:
     has_column: bool
     can_have_column: bool
     column_fault: str | None
+    # What is written on each assertion.
+    narrative: str
+    evidence_url: str
+    notify: bool
+    # The badge's own lifetime, in words; and whether Badgr still has the badge.
+    lifetime: str
+    is_gone: bool
 
 
 @dataclass(frozen=True)
@@ -92,8 +100,20 @@ def rule_report(session: Session, course_id: int, rule_id: int) -> RuleReport:
         column_fault=session.scalar(
             select(Award.score_advice).where(Award.rule_id == rule.id, Award.score_advice.is_not(None)).limit(1)
         ),
+        narrative=rule.narrative,
+        evidence_url=rule.evidence_url or "",
+        notify=rule.notify,
+        lifetime=_lifetime(rule),
+        is_gone=rule.badge_class.gone_at is not None,
     )
     return RuleReport(view, _preview(session, rule), _awards(session, rule))
+
+
+def _lifetime(rule: Rule) -> str:
+    lifetime = Lifetime.parse(rule.badge_class.expires)
+    if lifetime is None:
+        return ""
+    return f"{lifetime.amount} {lifetime.unit.removesuffix('s') if lifetime.amount == 1 else lifetime.unit}"
 
 
 def _preview(session: Session, rule: Rule) -> Preview:

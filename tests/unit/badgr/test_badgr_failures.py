@@ -22,6 +22,7 @@ from lti_tool.badgr.errors import (
     NonsenseAnswerError,
     NotFoundError,
     ServerFaultError,
+    SignInThrottledError,
     ThrottledError,
     UnauthorizedError,
     UnreachableError,
@@ -189,7 +190,7 @@ def test_a_broken_connection_is_in_doubt(answer: bytes) -> None:
         (400, HTML, InvalidRequestError),
         (500, HTML, ServerFaultError),
         (302, "", ServerFaultError),
-        (429, '{"expires": 4}', ThrottledError),
+        (429, '{"expires": 4}', SignInThrottledError),
     ],
 )
 def test_token_answers(status: int, body: str, error: type[BadgrError]) -> None:

@@ -1,0 +1,154 @@
+"""Takes awards back: asked for by a teacher, carried out at Badgr like an award is, whatever fails on the way."""
+
+import secrets
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from lti_tool.badgr.assertions import Assertion
+from lti_tool.badgr.client import BadgrClient
+from lti_tool.badgr.errors import BadgrError, InvalidRequestError
+from lti_tool.db import wake
+from lti_tool.errors import ConflictError, InvalidInputError
+from lti_tool.logs import get_logger
+from lti_tool.models import Award, AwardStatus
+from lti_tool.services import awarding, issuers
+from lti_tool.services.connections import ConnectionBusyError, ConnectionDeadError, with_client
+from lti_tool.toolbox import Toolbox
+
+log = get_logger(__name__)
+
+LONGEST_REASON = 255
+RETRY = timedelta(minutes=1)
+WAITS_FOR_CONNECTION = "The badge is revoked as soon as the course is connected to Badgr again."
+
+
+def request(tools: Toolbox, course_id: int, award_id: int, reason: str, actor: str, now: datetime) -> None:
+    """Have an issued award revoked; raises InvalidInputError without a reason, ConflictError for any other award.
+
+    An award that was not sent yet is given up at once.
+    """
+    reason = " ".join(reason.split())
+    if not reason or len(reason) > LONGEST_REASON:
+        raise InvalidInputError(
+            f"reason: must have 1 to {LONGEST_REASON} characters. The learner can read it at Badgr."
+        )
+    with tools.database.write() as session:
+        award = awarding.find(session, course_id, award_id, lock=True)
+        if award.status in (AwardStatus.REVOKING, AwardStatus.REVOKED, AwardStatus.SENDING):
+            raise ConflictError("This award is revoked already, or just being sent. Reload its page.")
+        was_issued = award.status is AwardStatus.ISSUED
+        if was_issued and not award.course.may_edit_badges:
+            raise ConflictError(issuers.STAFF_ONLY)
+        award.status = AwardStatus.REVOKING if was_issued else AwardStatus.REVOKED
+        award.revocation_reason, award.advice, award.hold_reason = reason, None, None
+        award.due_at, award.revoked_at = now, None if was_issued else now
+        text = f"{actor} revokes it: {reason}" if was_issued else f"{actor} took it back before it was sent: {reason}"
+        awarding.add_step(session, award, "revoking" if was_issued else "revoked", text, now)
+        if was_issued:
+            wake(session, "revocation", award.id)
+        session.commit()
+        log.info("revocation_requested", award_id=award_id)
+
+
+def due_revocations(session: Session, now: datetime, limit: int = 1000) -> list[int]:
+    """The awards that should be revoked at Badgr now."""
+    query = select(Award.id).where(Award.status == AwardStatus.REVOKING, Award.due_at <= now)
+    return list(session.scalars(query.order_by(Award.due_at).limit(limit)))
+
+
+def revoke(tools: Toolbox, award_id: int, now: datetime) -> AwardStatus | None:
+    """Revoke an award at Badgr if that is due; None when there was nothing to do."""
+    claimed = _claim(tools, award_id, now)
+    if claimed is None:
+        return None
+    lease, connection_id, assertion_id, reason = claimed
+    try:
+        if connection_id is None:
+            raise ConnectionDeadError
+        revoked = with_client(tools, connection_id, now, lambda client: _ensure_revoked(client, assertion_id, reason))
+    except ConnectionDeadError:
+        return _later(tools, award_id, lease, WAITS_FOR_CONNECTION, now)
+    except ConnectionBusyError as error:
+        return _later(tools, award_id, lease, str(error), now)
+    except BadgrError as error:
+        if error.retryable or error.in_doubt:
+            return _later(tools, award_id, lease, error.advice, now)
+        return _give_up(tools, award_id, lease, error, now)
+    return _finish(tools, award_id, lease, revoked_values(revoked, now), "revoked", story(revoked), now)
+
+
+def revoked_values(assertion: Assertion, now: datetime) -> dict[str, object]:
+    """What the award of a revoked assertion becomes."""
+    return {
+        "status": AwardStatus.REVOKED,
+        "lease": None,
+        "advice": None,
+        "revocation_reason": assertion.revocation_reason[:LONGEST_REASON] or None,
+        "revoked_at": now,
+        "image_url": None,
+        "checked_at": now,
+    }
+
+
+def story(assertion: Assertion) -> str:
+    """The line in the time line for an assertion that Badgr says is revoked."""
+    reason = assertion.revocation_reason
+    return f"Revoked at Badgr: {reason}" if reason else "Revoked at Badgr, without a reason."
+
+
+def _claim(tools: Toolbox, award_id: int, now: datetime) -> tuple[str, int | None, str, str] | None:
+    lease = secrets.token_hex(8)
+    with tools.database.write() as session:
+        award = session.get(Award, award_id, with_for_update=True)
+        if award is None or award.status is not AwardStatus.REVOKING or award.due_at > now:
+            return None
+        award.lease, award.due_at = lease, now + timedelta(seconds=tools.settings.delivery_lease_seconds)
+        session.commit()
+        return lease, award.course.connection_id, award.assertion_id or "", award.revocation_reason or ""
+
+
+def _ensure_revoked(client: BadgrClient, assertion_id: str, reason: str) -> Assertion:
+    """Revoke it, unless that was done already; a second time is refused with 400 (BADGR.md §6.5)."""
+    present = client.assertion(assertion_id)
+    if present.revoked:
+        return present
+    try:
+        return client.revoke(assertion_id, reason)
+    except BadgrError as error:
+        if error.in_doubt or isinstance(error, InvalidRequestError):
+            present = client.assertion(assertion_id)
+            if present.revoked:
+                return present
+        raise
+
+
+def _later(tools: Toolbox, award_id: int, lease: str, advice: str, now: datetime) -> AwardStatus | None:
+    values = {"lease": None, "advice": advice[:1000], "due_at": now + RETRY}
+    return _finish(tools, award_id, lease, values, "retry", advice, now)
+
+
+def _give_up(tools: Toolbox, award_id: int, lease: str, error: BadgrError, now: datetime) -> AwardStatus | None:
+    advice = f"It could not be revoked: {error.advice}"
+    values = {"status": AwardStatus.ISSUED, "lease": None, "advice": advice[:1000], "revocation_reason": None}
+    return _finish(tools, award_id, lease, values, "failed", advice, now)
+
+
+def _finish(
+    tools: Toolbox, award_id: int, lease: str, values: Mapping[str, object], kind: str, text: str, now: datetime
+) -> AwardStatus | None:
+    with tools.database.write() as session:
+        award = session.get_one(Award, award_id, with_for_update=True)
+        if award.lease != lease:
+            return None
+        former = award.advice
+        session.execute(update(Award).where(Award.id == award_id).values(**values))
+        session.refresh(award)
+        # A revocation that waits for days says so once, not every minute.
+        if kind != "retry" or former != text:
+            awarding.add_step(session, award, kind, text, now)
+        session.commit()
+        log.info("award_revocation", award_id=award_id, outcome=kind)
+        return award.status

@@ -1,0 +1,201 @@
+"""Taking awards back: from here, and when somebody does it at Badgr; never awarded again in silence."""
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import update
+
+from lti_tool.models import AwardStatus, Connection
+from lti_tool.sandbox.badgr import Fault
+from lti_tool.sandbox.badgr.state import Assertion
+from lti_tool.sandbox.visitor import Visitor
+from tests.world import LEARNER, LEARNER_ADDRESS, NO_MAIL, World
+
+REASON = "Grade corrected"
+
+
+def awarded(world: World, user: str = "Olive Owner") -> Visitor:
+    """A teacher at the page of an award that Badgr has issued."""
+    world.announce()
+    teacher = world.launch("3")
+    world.connect(teacher, user)
+    world.make_rule(teacher).submit("/activate", {"scope": "all"})
+    world.grade(LEARNER, score=9)
+    world.work()
+    assert world.held_by(LEARNER_ADDRESS) == ["Algebra I"]
+    return teacher.open(f"{world.tool_url}/courses/1/awards/{world.award_of(LEARNER).id}")
+
+
+def assertion_of(world: World, address: str = LEARNER_ADDRESS) -> Assertion:
+    return next(a for a in world.badgr.assertions.values() if a.recipient.identity == address)
+
+
+def look_for_changes(world: World) -> None:
+    with world.tools.database.write() as session:
+        session.execute(update(Connection).values(changes_checked_at=None))
+        session.commit()
+    world.sweep()
+
+
+@pytest.mark.parametrize("user", ["Olive Owner", "Eddy Editor"])
+def test_a_teacher_revokes_with_a_reason(world: World, user: str) -> None:
+    teacher = awarded(world, user).submit("/revoke", {"reason": REASON})
+    world.work()
+    assert world.held_by(LEARNER_ADDRESS) == []
+    assert assertion_of(world).revocation_reason == REASON
+    award = world.award_of(LEARNER)
+    assert award.status is AwardStatus.REVOKED
+    assert [step.kind for step in award.steps][-2:] == ["revoking", "revoked"]
+    assert "Terry Teacher revokes it: Grade corrected" in teacher.open(teacher.url).text
+    assert "Revoked" in world.launch(LEARNER).text
+
+
+def test_staff_is_not_offered_what_it_may_not_do(world: World) -> None:
+    teacher = awarded(world, "Stan Staff")
+    assert "only staff in this issuer" in teacher.text
+    assert teacher.page.select_one("form[action*='/revoke']") is None
+    token = teacher.page.select_one("input[name=csrf_token]")
+    data = {"reason": REASON, "csrf_token": token["value"] if token else csrf_of(teacher)}
+    answer = teacher.browser.post(f"{teacher.url}/revoke", data=data)
+    assert answer.status_code == 409
+    assert world.held_by(LEARNER_ADDRESS) == ["Algebra I"]
+
+
+def csrf_of(teacher: Visitor) -> str:
+    page = Visitor()
+    page.browser.session.cookies = teacher.browser.session.cookies
+    rule = page.open(teacher.url.split("/awards/")[0] + "/rules/1")
+    return str(rule.page.select_one("input[name=csrf_token]")["value"])
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "x" * 256])
+def test_a_reason_is_needed(world: World, reason: str) -> None:
+    teacher = awarded(world)
+    token = teacher.page.select_one("input[name=csrf_token]")["value"]
+    answer = teacher.browser.post(f"{teacher.url}/revoke", data={"reason": reason, "csrf_token": token})
+    assert answer.status_code == 400
+    assert world.award_of(LEARNER).status is AwardStatus.ISSUED
+
+
+def test_an_award_that_was_not_sent_is_given_up(world: World) -> None:
+    teacher = world.ready_course()
+    world.grade(NO_MAIL, score=9)
+    world.work()
+    award = world.award_of(NO_MAIL)
+    teacher.open(f"{world.tool_url}/courses/1/awards/{award.id}").submit("/revoke", {"reason": REASON})
+    world.sweep()
+    assert world.award_of(NO_MAIL).status is AwardStatus.REVOKED
+    assert "stands on the public page" not in teacher.text
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("/v2/assertions/", method="DELETE", kind="reset", after_work=True),
+        Fault("/v2/assertions/", method="DELETE", status=502, after_work=True),
+        Fault("/v2/assertions/", method="DELETE", status=500),
+        Fault("/v2/assertions/", method="DELETE", kind="truncate", after_work=True),
+        Fault("/v2/assertions/", method="GET", kind="reset"),
+        Fault("/v2/assertions/", status=429, headers={"Retry-After": "1"}),
+    ],
+)
+def test_whatever_fails_it_is_revoked_in_the_end_and_we_know(world: World, fault: Fault) -> None:
+    teacher = awarded(world)
+    world.badgr.faults.add(fault)
+    teacher.submit("/revoke", {"reason": REASON})
+    world.work()
+    for _ in range(3):
+        world.tick()
+    assert world.held_by(LEARNER_ADDRESS) == []
+    assert world.award_of(LEARNER).status is AwardStatus.REVOKED
+    assert assertion_of(world).revocation_reason == REASON
+
+
+def test_a_revocation_that_is_refused_leaves_the_badge_and_says_why(world: World) -> None:
+    teacher = awarded(world)
+    issuer = next(i for i in world.badgr.issuers.values() if i.name == "Loopback University")
+    for user in issuer.staff:
+        issuer.staff[user] = "staff"
+    teacher.submit("/revoke", {"reason": REASON})
+    world.work()
+    award = world.award_of(LEARNER)
+    assert award.status is AwardStatus.ISSUED
+    assert "It could not be revoked" in (award.advice or "")
+    assert world.held_by(LEARNER_ADDRESS) == ["Algebra I"]
+
+
+@pytest.mark.parametrize("has_feed", [True, False])
+def test_a_badge_that_was_revoked_at_badgr_is_shown_and_not_awarded_again(world: World, has_feed: bool) -> None:
+    teacher = awarded(world)
+    look_for_changes(world)
+    assertion_of(world).revoke("Cheated")
+    if not has_feed:
+        world.badgr.faults.add(Fault("/v2/assertions/changed", status=404, times=9))
+    look_for_changes(world)
+    award = world.award_of(LEARNER)
+    assert award.status is AwardStatus.REVOKED
+    assert "Revoked at Badgr: Cheated" in teacher.open(teacher.url).text
+    assert "The reason given: Cheated" in world.launch(LEARNER).text
+    world.grade(LEARNER, score=10)
+    world.sweep()
+    assert world.held_by(LEARNER_ADDRESS) == []
+
+
+def test_a_feed_is_read_on_from_where_it_ended(world: World) -> None:
+    awarded(world)
+    look_for_changes(world)
+    with world.tools.database.read() as session:
+        until = session.get_one(Connection, 1).changes_until
+    assert until
+    look_for_changes(world)
+    asked = [r.path for r in world.badgr.requests if "/changed" in r.path]
+    assert asked[-1].split("since=")[1].replace("%3A", ":").replace("%2B", "+") == until
+
+
+def test_badgr_is_looked_at_every_quarter_of_an_hour_only(world: World) -> None:
+    awarded(world)
+    look_for_changes(world)
+    before = len([r for r in world.badgr.requests if "/changed" in r.path])
+    world.sweep()
+    assert len([r for r in world.badgr.requests if "/changed" in r.path]) == before
+
+
+def test_a_badge_class_that_was_changed_or_deleted_at_badgr_is_noticed(world: World) -> None:
+    teacher = awarded(world)
+    badge = next(b for b in world.badgr.badge_classes.values() if b.name == "Algebra I")
+    badge.name = "Algebra One"
+    look_for_changes(world)
+    rule = f"{world.tool_url}/courses/1/rules/1"
+    assert "Algebra One" in teacher.open(rule).text
+    world.badgr.faults.add(Fault(f"/v2/badgeclasses/{badge.entity_id}$", status=404))
+    look_for_changes(world)
+    assert "not at Badgr any more" in teacher.open(rule).text
+    look_for_changes(world)
+    assert "not at Badgr any more" not in teacher.open(rule).text
+
+
+def test_a_badge_that_was_revoked_while_its_answer_was_lost_is_not_sent_again(world: World) -> None:
+    world.ready_course()
+    world.badgr.faults.add(Fault("/assertions", method="POST", kind="reset", after_work=True))
+    # The look-up after it fails too, so that the award waits in doubt.
+    world.badgr.faults.add(Fault("/assertions$", method="GET", kind="delay", delay=0))
+    world.badgr.faults.add(Fault("/assertions$", method="GET", status=502))
+    world.grade(LEARNER, score=9)
+    world.work()
+    assert world.award_of(LEARNER).status is AwardStatus.PENDING
+    assertion_of(world).revoke("Wrong person")
+    world.tick()
+    award = world.award_of(LEARNER)
+    assert award.status is AwardStatus.REVOKED
+    assert len([a for a in world.badgr.assertions.values() if a.recipient.identity == LEARNER_ADDRESS]) == 1
+    assert "Revoked at Badgr: Wrong person" in [step.text for step in award.steps]
+
+
+def test_an_earlier_revoked_badge_is_no_reason_not_to_award(world: World) -> None:
+    awarded(world)
+    old = assertion_of(world)
+    old.revoke("Last year")
+    old.created_at = datetime(2020, 1, 1, tzinfo=UTC)
+    world.grade("9", score=10)
+    world.work()
+    assert world.award_of("9").status is AwardStatus.ISSUED
