@@ -16,10 +16,12 @@ from lti_tool.vault import Vault
 from lti_tool.web import (
     access,
     admin,
+    admin_badgr,
     assets,
     badges,
     badgr,
     choosing,
+    connections,
     cookieless,
     course,
     errors,
@@ -27,6 +29,7 @@ from lti_tool.web import (
     health,
     learner,
     lti,
+    my,
     rules,
     security,
     webhooks,
@@ -90,10 +93,13 @@ def create_app(settings: Settings, tools: Toolbox | None = None) -> Flask:
         badges.blueprint,
         choosing.blueprint,
         cookieless.blueprint,
+        connections.blueprint,
         learner.blueprint,
+        my.blueprint,
         badgr.blueprint,
         health.blueprint,
         admin.blueprint,
+        admin_badgr.blueprint,
     ):
         app.register_blueprint(blueprint)
     assets.register(app)

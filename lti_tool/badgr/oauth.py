@@ -8,7 +8,7 @@ from authlib.common.security import generate_token
 from authlib.integrations.requests_client import OAuth2Session
 
 from lti_tool.badgr.client import TIMEOUT
-from lti_tool.badgr.errors import NonsenseAnswerError, body_of, from_exception, from_token_response
+from lti_tool.badgr.errors import GrantRejectedError, NonsenseAnswerError, body_of, from_exception, from_token_response
 from lti_tool.badgr.types import ServerAddress, TokenPair
 
 NEEDED_SCOPES = ("r:profile", "rw:issuer")
@@ -27,8 +27,7 @@ def authorization_url(
     session = OAuth2Session(
         server.client_id, scope=list(scopes), redirect_uri=redirect_uri, code_challenge_method="S256"
     )
-    endpoint = f"{server.ui_url}/auth/oauth2/authorize"
-    url, _ = session.create_authorization_url(endpoint, state=state, code_verifier=code_verifier)
+    url, _ = session.create_authorization_url(server.consent_url, state=state, code_verifier=code_verifier)
     return str(url)
 
 
@@ -48,28 +47,43 @@ def exchange_code(
         "redirect_uri": redirect_uri,
         "code_verifier": code_verifier,
     }
-    return _tokens(_post(server, http, "/o/token", form), requested, now)
+    return _tokens(_post(server, http, server.tokens_url, form), requested, now)
 
 
 def refresh(server: ServerAddress, http: requests.Session, refresh_token: str, now: datetime) -> TokenPair:
     """A new pair; from then on both old tokens are dead (BADGR.md §1.4). Raises BadgrError."""
     form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-    return _tokens(_post(server, http, "/o/token", form), frozenset(), now)
+    return _tokens(_post(server, http, server.tokens_url, form), frozenset(), now)
+
+
+def check_client(server: ServerAddress, http: requests.Session, redirect_uri: str) -> None:
+    """Find out whether the server knows this tool's key and secret; raises BadgrError when it does not.
+
+    A code that nobody has given is refused for itself only when the key is good (BADGR.md §1.3).
+    """
+    form = {"grant_type": "authorization_code", "code": "is-this-key-good", "redirect_uri": redirect_uri}
+    try:
+        _post(server, http, server.tokens_url, form)
+    except GrantRejectedError:
+        return
+    raise NonsenseAnswerError("This does not answer like a Badgr server: it took a code that nobody has given.")
 
 
 def revoke(server: ServerAddress, http: requests.Session, refresh_token: str) -> None:
     """End an authorization; always by its refresh token, never by the access token alone (BADGR.md §1.7)."""
     # With the slash: without it Badgr redirects, and a redirected POST becomes a GET.
-    _post(server, http, "/o/revoke_token/", {"token": refresh_token, "token_type_hint": "refresh_token"})
+    _post(
+        server, http, f"{server.api_url}/o/revoke_token/", {"token": refresh_token, "token_type_hint": "refresh_token"}
+    )
 
 
-def _post(server: ServerAddress, http: requests.Session, path: str, form: dict[str, str]) -> requests.Response:
+def _post(server: ServerAddress, http: requests.Session, url: str, form: dict[str, str]) -> requests.Response:
     # Posted by hand: Authlib raises away the status and follows content types, and Badgr's errors need both. The
     # secret goes in the body because Badgr splits a Basic header at every colon (BADGR.md §1.3).
     credentials = {"client_id": server.client_id, "client_secret": server.client_secret}
     try:
         response = http.post(
-            server.api_url + path,
+            url,
             data=form | credentials,
             headers={"Accept": "application/json"},
             timeout=TIMEOUT,

@@ -21,12 +21,27 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, repr=False)
 class ServerAddress:
-    """Where a server is and how this tool identifies itself there; the addresses have no trailing slash."""
+    """Where a server is and how this tool identifies itself there; the addresses have no trailing slash.
+
+    Badge Connect hosts name their OAuth addresses themselves; a Badgr server has its own at known paths.
+    """
 
     ui_url: str
     api_url: str
     client_id: str
     client_secret: str
+    authorization_url: str = ""
+    token_url: str = ""
+
+    @property
+    def consent_url(self) -> str:
+        """Where the browser goes to allow something."""
+        return self.authorization_url or f"{self.ui_url}/auth/oauth2/authorize"
+
+    @property
+    def tokens_url(self) -> str:
+        """Where codes and refresh tokens are exchanged."""
+        return self.token_url or f"{self.api_url}/o/token"
 
 
 @dataclass(frozen=True, repr=False)

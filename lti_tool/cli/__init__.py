@@ -7,6 +7,7 @@ import click
 from lti_tool.cli.administration import admin, check, keys, registration_link
 from lti_tool.cli.awards import award
 from lti_tool.cli.badgr_servers import badgr_server
+from lti_tool.cli.connections import connection
 from lti_tool.cli.demo import demo
 from lti_tool.cli.platforms import platform
 from lti_tool.cli.running import migrate, serve, worker
@@ -34,6 +35,7 @@ for command in (
     registration_link,
     platform,
     badgr_server,
+    connection,
     source,
     keys,
     award,

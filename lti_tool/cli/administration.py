@@ -11,7 +11,7 @@ import click
 
 from lti_tool.cli.output import json_option, print_rows
 from lti_tool.cli.tools import open_tools
-from lti_tool.services import admins, audit, onboarding, registration, selfcheck
+from lti_tool.services import admins, audit, onboarding, registration, sealing, selfcheck
 from lti_tool.services.admins import Admin
 
 EVERYTHING = Admin(audit.COMMAND_LINE, None, None)
@@ -59,6 +59,13 @@ def rotate() -> None:
     """Sign with a new key from now on; the former one stays published, so that nothing fails meanwhile."""
     kid = registration.rotate_keys(open_tools(), datetime.now(UTC))
     click.echo(f"Key {kid} signs from now on.")
+
+
+@keys.command()
+def reseal() -> None:
+    """Seal every stored secret with the first of LTI_BADGES_SECRET_KEYS; then the former ones can be taken out."""
+    number = sealing.reseal(open_tools())
+    click.echo(f"{number} secrets are sealed with the first key now.")
 
 
 @click.command()

@@ -1,13 +1,16 @@
 """`lti-badges badgr-server`: the Badgr servers that instructors can connect to."""
 
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import click
 
 from lti_tool.badgr.presets import PRESETS
 from lti_tool.cli.output import json_option, print_rows
 from lti_tool.cli.tools import open_tools
-from lti_tool.services import registration
+from lti_tool.models.badge import NEEDED_SCOPES
+from lti_tool.services import badgr_servers
+from lti_tool.services.badgr_servers import BadgrServerData
 
 
 @click.group("badgr-server")
@@ -20,6 +23,9 @@ def badgr_server() -> None:
 @click.option("--name", help="What to call the server, for people (default: the preset's label).")
 @click.option("--ui-url", help="Address of its pages, where people sign in.")
 @click.option("--api-url", help="Address of its API.")
+@click.option("--address", help="One address of an own server that tells the others (Badge Connect).")
+@click.option("--scope", "scopes", multiple=True, help="A scope to ask for; may be repeated. [r:profile rw:issuer]")
+@click.option("--no-check", is_flag=True, help="Save it without trying the key.")
 @click.option("--client-id", required=True, help="The key (client id) that the server gave to this tool.")
 @click.option(
     "--client-secret",
@@ -33,27 +39,41 @@ def add(
     name: str | None,
     ui_url: str | None,
     api_url: str | None,
+    address: str | None,
+    scopes: tuple[str, ...],
+    no_check: bool,
     client_id: str,
     client_secret: str,
 ) -> None:
     """Add a Badgr server: a preset of the hosted service, or any own server by its two addresses."""
     tools = open_tools()
     known = PRESETS[preset] if preset else None
-    told = registration.BadgrServerData(
-        name=name or (known.label if known else ""),
-        ui_url=ui_url or (known.ui_url if known else None) or "",
-        api_url=api_url or (known.api_url if known else ""),
+    found = badgr_servers.discover(tools, address) if address else None
+    told = BadgrServerData(
+        name=name or (known.label if known else urlsplit(address or api_url or "").netloc),
+        ui_url=ui_url or (known.ui_url if known else None) or (found.ui_url if found else ""),
+        api_url=api_url or (known.api_url if known else "") or (found.api_url if found else ""),
         client_id=client_id,
         client_secret=client_secret,
+        scopes=scopes or NEEDED_SCOPES,
     )
-    server_id = registration.add_badgr_server(tools, told, datetime.now(UTC))
-    click.echo(f"Badgr server {server_id} is added. Register this redirect URI there:")
+    server_id = badgr_servers.save(tools, told, datetime.now(UTC), check=not no_check)
+    click.echo(f"Badgr server {server_id} is added{'' if no_check else ', and its key works'}.")
+    click.echo("Register this redirect URI there:")
     click.echo(f"  {tools.settings.base_url}/badgr/callback")
+
+
+@badgr_server.command()
+@click.argument("server_id", type=int)
+def test(server_id: int) -> None:
+    """Try the stored key of a server."""
+    badgr_servers.try_key(open_tools(), server_id)
+    click.echo("The key works.")
 
 
 @badgr_server.command("list")
 @json_option
 def list_(as_json: bool) -> None:
     """List the Badgr servers."""
-    rows = registration.list_badgr_servers(open_tools())
+    rows = badgr_servers.rows(open_tools())
     print_rows(rows, as_json, "No Badgr server yet. Add one with: lti-badges badgr-server add --help")

@@ -129,7 +129,7 @@ def _register(demo_: Demo, environment: dict[str, str]) -> None:
     )  # fmt: skip
     config = BadgrConfig()
     _command(
-        environment, "badgr-server", "add", "--name=Sandbox Badgr",
+        environment, "badgr-server", "add", "--name=Sandbox Badgr", "--no-check",
         f"--ui-url={demo_.badgr_url}", f"--api-url={demo_.badgr_url}", f"--client-id={config.client_id}",
         f"--client-secret={config.client_secret}",
     )  # fmt: skip

@@ -2,22 +2,18 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from lti_tool.badgr import oauth
 from lti_tool.badgr.client import BadgrClient
 from lti_tool.badgr.errors import BadgrError, GrantRejectedError, SignInThrottledError, UnauthorizedError
-from lti_tool.badgr.types import Profile, ServerAddress, TokenPair
-from lti_tool.db import get_or_create
-from lti_tool.errors import InvalidInputError
+from lti_tool.badgr.types import ServerAddress, TokenPair
 from lti_tool.logs import get_logger
 from lti_tool.models import BadgrServer, Connection, Course
-from lti_tool.services import awarding
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -37,41 +33,6 @@ class ConnectionDeadError(Exception):
 
 class ConnectionBusyError(Exception):
     """Another worker has been refreshing this connection for too long; try again later."""
-
-
-@dataclass(frozen=True)
-class Consent:
-    """An authorization that was begun in a browser and comes back with a code."""
-
-    course_id: int
-    person_id: int
-    server_id: int
-    code_verifier: str
-
-
-def complete(tools: Toolbox, consent: Consent, code: str, redirect_uri: str, now: datetime) -> Connection:
-    """Turn the code into a connection of the course; raises BadgrError, InvalidInputError when rights are missing."""
-    address = server_address(tools, consent.server_id)
-    wanted = frozenset(oauth.NEEDED_SCOPES)
-    pair = oauth.exchange_code(address, tools.http, code, redirect_uri, consent.code_verifier, wanted, now)
-    if not wanted <= pair.scopes:
-        missing = ", ".join(sorted(wanted - pair.scopes))
-        raise InvalidInputError(
-            f"Badgr did not allow everything that is needed to award badges (missing: {missing}). "
-            "Ask the administrator of the Badges tool to correct the rights of its Badgr key."
-        )
-    profile = BadgrClient(address.api_url, pair.access_token, tools.http).profile()
-    with tools.database.write() as session:
-        connection = _store(tools, session, consent, pair, profile, now)
-        courses = session.scalars(select(Course).where(Course.connection_id == connection.id))
-        for course_id in {consent.course_id, *(course.id for course in courses)}:
-            course = session.get_one(Course, course_id)
-            course.connection = connection
-            session.flush()
-            awarding.release(session, now, course_id=course_id)
-        session.commit()
-        log.info("badgr_connected", connection_id=connection.id, course_id=consent.course_id)
-        return connection
 
 
 def with_client(tools: Toolbox, connection_id: int, now: datetime, work: Callable[[BadgrClient], Answer]) -> Answer:
@@ -167,7 +128,7 @@ def _refresh(tools: Toolbox, connection: Connection, now: datetime) -> str:
         raise
     with tools.database.write() as session:
         stored = session.get_one(Connection, connection.id)
-        _set_tokens(tools, stored, pair)
+        set_tokens(tools, stored, pair)
         session.commit()
     return pair.access_token
 
@@ -201,31 +162,8 @@ def _mark_dead(tools: Toolbox, connection_id: int, now: datetime) -> None:
         session.commit()
 
 
-def _store(
-    tools: Toolbox, session: Session, consent: Consent, pair: TokenPair, profile: Profile, now: datetime
-) -> Connection:
-    key = {
-        "server_id": consent.server_id,
-        "person_id": consent.person_id,
-        "badgr_user_id": profile.entity_id,
-    }
-    connection = get_or_create(
-        session,
-        Connection,
-        key,
-        badgr_user_name=profile.name,
-        scopes=sorted(pair.scopes),
-        sealed_access_token="",
-        expires_at=pair.expires_at,
-        created_at=now,
-    )
-    connection.badgr_user_name = profile.name
-    connection.dead_since = connection.dead_reason = None
-    _set_tokens(tools, connection, pair)
-    return connection
-
-
-def _set_tokens(tools: Toolbox, connection: Connection, pair: TokenPair) -> None:
+def set_tokens(tools: Toolbox, connection: Connection, pair: TokenPair) -> None:
+    """Store a pair of tokens, and let the lease of its refresh go."""
     connection.sealed_access_token = tools.vault.seal(pair.access_token)
     connection.sealed_refresh_token = tools.vault.seal(pair.refresh_token) if pair.refresh_token else None
     connection.expires_at = pair.expires_at

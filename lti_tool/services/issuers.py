@@ -38,11 +38,14 @@ class IssuerView:
 def list_issuers(tools: Toolbox, connection_id: int, now: datetime) -> list[IssuerView]:
     """The issuers of a connection, by name; raises ConnectionDeadError or BadgrError."""
     with tools.database.read() as session:
-        user_id = session.get_one(Connection, connection_id).badgr_user_id
+        connection = session.get_one(Connection, connection_id)
+        user_id, allowed = connection.badgr_user_id, set(connection.allowed_issuers)
     found = with_client(tools, connection_id, now, lambda client: client.issuers())
     views = [
         IssuerView(issuer.entity_id, issuer.name, issuer.image, issuer.url, issuer.role_of(user_id)) for issuer in found
     ]
+    # An institution's account may be limited to some of its issuers.
+    views = [view for view in views if not allowed or view.entity_id in allowed]
     return sorted(views, key=lambda view: view.name.casefold())
 
 

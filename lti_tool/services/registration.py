@@ -7,12 +7,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
 
 from lti_tool.db import get_or_create
-from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
+from lti_tool.errors import InvalidInputError, NotFoundError
 from lti_tool.lti import keys
-from lti_tool.models import BadgrServer, Deployment, Event, Platform, Source
+from lti_tool.models import Deployment, Event, Platform, Source
 from lti_tool.services import audit
 from lti_tool.settings import Settings
 from lti_tool.sources import KINDS
@@ -34,17 +33,6 @@ class PlatformData:
 
 
 @dataclass(frozen=True, repr=False)
-class BadgrServerData:
-    """What an administrator says of a Badgr server; not shown by `repr`, for it holds a secret."""
-
-    name: str
-    ui_url: str
-    api_url: str
-    client_id: str
-    client_secret: str
-
-
-@dataclass(frozen=True, repr=False)
 class SourceSecret:
     """The address part and the secret of a source; the secret is shown once and stored sealed."""
 
@@ -56,10 +44,10 @@ def add_platform(tools: Toolbox, told: PlatformData, now: datetime, actor: str =
     """Add or update a platform with its deployments; raises InvalidInputError naming what is wrong."""
     # The issuer is an identifier that is compared character by character: it is kept exactly as given.
     for name in ("issuer", "auth_login_url", "auth_token_url", "jwks_url"):
-        _check_url(tools.settings, name, getattr(told, name))
-    _check_text("client id", told.client_id)
+        check_url(tools.settings, name, getattr(told, name))
+    check_text("client id", told.client_id)
     for deployment_id in told.deployment_ids:
-        _check_text("deployment id", deployment_id)
+        check_text("deployment id", deployment_id)
     values = {
         "name": told.name.strip() or told.issuer,
         "auth_login_url": told.auth_login_url,
@@ -142,39 +130,6 @@ def rotate_keys(tools: Toolbox, now: datetime, actor: str = audit.COMMAND_LINE) 
     return kid
 
 
-def add_badgr_server(tools: Toolbox, told: BadgrServerData, now: datetime) -> int:
-    """Add a Badgr server; raises InvalidInputError naming what is wrong, ConflictError for a name in use."""
-    _check_text("name", told.name)
-    _check_text("client id", told.client_id)
-    _check_text("client secret", told.client_secret)
-    _check_url(tools.settings, "ui-url", told.ui_url)
-    _check_url(tools.settings, "api-url", told.api_url)
-    server = BadgrServer(
-        name=told.name.strip(),
-        ui_url=told.ui_url.rstrip("/"),
-        api_url=told.api_url.rstrip("/"),
-        client_id=told.client_id.strip(),
-        sealed_client_secret=tools.vault.seal(told.client_secret.strip()),
-        created_at=now,
-    )
-    try:
-        with tools.database.write() as session:
-            session.add(server)
-            session.commit()
-            return server.id
-    except IntegrityError:
-        raise ConflictError(f"There is a Badgr server named “{server.name}” already; give another name.") from None
-
-
-def list_badgr_servers(tools: Toolbox) -> list[dict[str, Any]]:
-    """Every Badgr server, one row each, without its secret."""
-    with tools.database.read() as session:
-        return [
-            {"id": s.id, "name": s.name, "ui_url": s.ui_url, "api_url": s.api_url, "client_id": s.client_id}
-            for s in session.scalars(select(BadgrServer).order_by(BadgrServer.id))
-        ]
-
-
 def add_source(tools: Toolbox, platform_id: int, kind: str, name: str, now: datetime) -> SourceSecret:
     """Add a source to a platform; raises NotFoundError for an unknown platform."""
     made = SourceSecret(secrets.token_urlsafe(16), KINDS[kind].new_secret())
@@ -238,7 +193,8 @@ def published_keys(tools: Toolbox, now: datetime) -> dict[str, Any]:
         return keys.public_jwks(session)
 
 
-def _check_url(settings: Settings, name: str, url: str) -> None:
+def check_url(settings: Settings, name: str, url: str) -> None:
+    """Raise InvalidInputError unless this is a whole address with https (or http, where that is allowed)."""
     parts = urlsplit(url)
     if parts.scheme not in ("https", "http") or not parts.netloc:
         raise InvalidInputError(f"{name}: must be a whole address, such as https://lms.example.org/…")
@@ -249,6 +205,7 @@ def _check_url(settings: Settings, name: str, url: str) -> None:
         )
 
 
-def _check_text(name: str, value: str) -> None:
+def check_text(name: str, value: str) -> None:
+    """Raise InvalidInputError for a text that is empty or too long."""
     if not value.strip() or len(value) > 255:
         raise InvalidInputError(f"{name}: must have 1 to 255 characters.")

@@ -105,7 +105,7 @@ def enter_as_local_admin() -> Admin:
 
 
 def _load_visitor(request: Request) -> Visitor | Administrator | None:
-    if request.blueprint == "admin":
+    if (request.blueprint or "").startswith("admin"):
         admin = admins.find(tools(), session_digest(), utc_now()) if "sid" in session else None
         return Administrator(admin) if admin else None
     course_id = (request.view_args or {}).get("course_id")

@@ -1,11 +1,12 @@
-"""Connecting to Badgr, in a tab of its own: consent pages do not open in frames.
+"""Consent at Badgr, in a tab of its own: consent pages do not open in frames. One redirect URI serves every purpose.
 
-The tab gets no session from the frame (partitioned cookies). What it may do comes by a signed ticket that names the
-course and the person and can start nothing but this; what it has begun is kept in the tab's own session.
+The tab gets no session from the frame (partitioned cookies). What it may do comes by a signed ticket that names who
+wants what and can start nothing but this; what it has begun is kept in the tab's own session.
 """
 
 import secrets
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Blueprint, redirect, render_template, request, session, url_for
@@ -16,8 +17,10 @@ from werkzeug.wrappers import Response
 from lti_tool.badgr import oauth
 from lti_tool.badgr.errors import BadgrError
 from lti_tool.errors import InvalidInputError
-from lti_tool.models import BadgrServer, Course, Person, Visit
-from lti_tool.services import connections
+from lti_tool.models import BadgrServer, Course, Deployment, Person, Visit
+from lti_tool.services import backpacks, grants
+from lti_tool.services.backpacks import Place
+from lti_tool.web import access
 from lti_tool.web.parts import public_url, tools, utc_now
 
 blueprint = Blueprint("badgr", __name__, url_prefix="/badgr")
@@ -26,6 +29,7 @@ TICKET_SECONDS = 3600
 TICKET_ENDED = (
     "This link to Badgr has ended. Go back to Badges in your course, reload the page and press Connect again."
 )
+COURSE, INSTITUTION, BACKPACK, SIGN_IN = "course", "institution", "backpack", "sign-in"
 
 
 @dataclass(frozen=True)
@@ -37,52 +41,55 @@ class ServerView:
     ui_host: str
 
 
-def ticket_for(visit: Visit) -> str:
-    """A ticket for the holder of this visit to connect this course to Badgr, for one hour."""
-    return str(_tickets().dumps([visit.course_id, visit.person_id]))
+def ticket_for(visit: Visit, purpose: str = COURSE) -> str:
+    """A ticket for the holder of this visit to connect this course, or an own account, for one hour."""
+    return str(_tickets().dumps({"for": purpose, "course": visit.course_id, "person": visit.person_id}))
+
+
+def institution_ticket(deployment_id: int, actor: str) -> str:
+    """A ticket for an administrator to connect an account for all courses of a deployment, for one hour."""
+    return str(_tickets().dumps({"for": INSTITUTION, "deployment": deployment_id, "actor": actor}))
 
 
 @blueprint.get("/connect")
 def connect() -> str:
     """Say what is about to be connected, and offer the servers."""
     ticket = request.args.get("ticket", "")
-    course_id, person_id = _read(ticket)
+    told = _read(ticket)
     with tools().database.read() as db:
-        servers = db.scalars(select(BadgrServer).order_by(BadgrServer.name)).all()
-        course = db.get_one(Course, course_id)
-        return render_template(
-            "badgr/connect.html",
-            ticket=ticket,
-            course_title=course.title or course.label or course.context_id,
-            platform_name=course.deployment.platform.name,
-            person_name=db.get_one(Person, person_id).display_name,
-            servers=[ServerView(s.id, s.name, urlsplit(s.ui_url).netloc) for s in servers],
-        )
+        facts = _facts(db, told)
+    return render_template(
+        "badgr/connect.html",
+        ticket=ticket,
+        facts=facts,
+        purpose=told["for"],
+        servers=servers(),
+        hosts_too=_is_own(told),
+    )
 
 
 @blueprint.post("/begin")
-def begin() -> Response:
-    """Send the browser to the consent page of the chosen server."""
-    course_id, person_id = _read(request.form.get("ticket", ""))
-    server_id = request.form.get("server", type=int)
-    try:
-        address = connections.server_address(tools(), server_id or 0)
-    except LookupError:
-        raise InvalidInputError("Choose one of the Badgr servers in the list.") from None
-    state, verifier = secrets.token_urlsafe(32), oauth.new_verifier()
-    session["badgr"] = {
-        "state": state,
-        "verifier": verifier,
-        "server": server_id,
-        "course": course_id,
-        "person": person_id,
-    }
-    url = oauth.authorization_url(address, _redirect_uri(), oauth.NEEDED_SCOPES, state, verifier)
-    return redirect(url, 303)
+def begin() -> Response | str:
+    """Send the browser to the consent page of the chosen server or host."""
+    told = _read(request.form.get("ticket", ""))
+    host = request.form.get("host", "").strip()
+    if not host or not _is_own(told):
+        return redirect(_consent_url(told, Place(server_id=request.form.get("server", 0, type=int))), 303)
+    place = Place(host_id=backpacks.add_host(tools(), host, _redirect_uri(), utc_now()))
+    # A link, for the content policy lets forms lead only to the servers that an administrator has entered.
+    url = _consent_url(told, place)
+    return render_template("badgr/host.html", url=url, host=urlsplit(url).netloc)
+
+
+@blueprint.post("/sign-in")
+def sign_in() -> Response:
+    """Begin to sign in with Badgr outside the LMS."""
+    place = Place(server_id=request.form.get("server", 0, type=int))
+    return redirect(_consent_url({"for": SIGN_IN}, place), 303)
 
 
 @blueprint.get("/callback")
-def callback() -> tuple[str, int] | str:
+def callback() -> tuple[str, int] | str | Response:
     """The way back from the consent page, with a code or a refusal."""
     # Taken out at once: a state is good for one answer.
     begun = session.pop("badgr", None)
@@ -90,20 +97,83 @@ def callback() -> tuple[str, int] | str:
         return _failed("This answer was not expected", TICKET_ENDED, 400)
     if error := request.args.get("error"):
         return _failed(*_refusal(error), 200)
-    consent = connections.Consent(begun["course"], begun["person"], begun["server"], begun["verifier"])
     try:
-        connection = connections.complete(tools(), consent, request.args.get("code", ""), _redirect_uri(), utc_now())
+        return _finish(begun, request.args.get("code", ""))
     except BadgrError as fault:
         return _failed("Badgr did not complete the connection", fault.advice, 502)
+
+
+def servers() -> list[ServerView]:
+    """The Badgr servers to choose from."""
     with tools().database.read() as db:
-        course = db.get_one(Course, consent.course_id)
-        server = db.get_one(BadgrServer, consent.server_id)
-        return render_template(
-            "badgr/connected.html",
-            user_name=connection.badgr_user_name,
-            server_name=server.name,
-            course_title=course.title or course.label or course.context_id,
-        )
+        found = db.scalars(select(BadgrServer).order_by(BadgrServer.name)).all()
+    return [ServerView(s.id, s.name, urlsplit(s.ui_url).netloc) for s in found]
+
+
+def _consent_url(told: dict[str, Any], place: Place) -> str:
+    try:
+        address = backpacks.address_of(tools(), place)
+    except LookupError:
+        raise InvalidInputError("Choose one of the Badgr servers in the list.") from None
+    state, verifier = secrets.token_urlsafe(32), oauth.new_verifier()
+    begun = {"state": state, "verifier": verifier, "server": place.server_id, "host": place.host_id, "told": told}
+    session["badgr"] = begun
+    return oauth.authorization_url(address, _redirect_uri(), _scopes(told, place), state, verifier)
+
+
+def _scopes(told: dict[str, Any], place: Place) -> tuple[str, ...]:
+    if told["for"] == SIGN_IN:
+        return backpacks.SIGN_IN_SCOPES
+    if _is_own(told):
+        return backpacks.scopes_of(tools(), place)
+    with tools().database.read() as db:
+        return grants.wanted_scopes(db, place.server_id or 0)
+
+
+def _finish(begun: dict[str, Any], code: str) -> str | Response:
+    told, verifier, now = begun["told"], begun["verifier"], utc_now()
+    place = Place(begun["server"], begun["host"])
+    if told["for"] == SIGN_IN:
+        # A session that somebody may know from before must not become a learner's.
+        session["sid"] = secrets.token_urlsafe(32)
+        digest = access.session_digest()
+        backpacks.sign_in(tools(), place.server_id or 0, code, verifier, _redirect_uri(), digest, now)
+        return redirect(url_for("my.overview"), 303)
+    if _is_own(told):
+        name = backpacks.complete(tools(), told["person"], place, code, verifier, _redirect_uri(), now)
+        return render_template("badgr/connected.html", user_name=name, what="Your account", back="in the course")
+    consent = grants.Consent(
+        server_id=place.server_id or 0,
+        code_verifier=verifier,
+        course_id=told.get("course"),
+        person_id=told.get("person"),
+        deployment_id=told.get("deployment"),
+        actor=told.get("actor", ""),
+    )
+    connection = grants.complete(tools(), consent, code, _redirect_uri(), now)
+    with tools().database.read() as db:
+        what = next(iter(_facts(db, told).values()))
+    back = "on the administrator's page" if told["for"] == INSTITUTION else "in the course"
+    return render_template("badgr/connected.html", user_name=connection.badgr_user_name, what=what, back=back)
+
+
+def _facts(db: Any, told: dict[str, Any]) -> dict[str, str]:
+    """What is about to be connected, by label."""
+    if told["for"] == INSTITUTION:
+        deployment = db.get_one(Deployment, told["deployment"])
+        whole = f"All courses of {deployment.platform.name} (installation {deployment.deployment_id})"
+        return {"For": whole, "You are": told["actor"]}
+    course, person = db.get_one(Course, told["course"]), db.get_one(Person, told["person"])
+    return {
+        "Course": course.title or course.label or course.context_id,
+        "LMS": course.deployment.platform.name,
+        "You are": person.display_name,
+    }
+
+
+def _is_own(told: dict[str, Any]) -> bool:
+    """Whether it is a learner's own account."""
+    return bool(told["for"] == BACKPACK)
 
 
 def _refusal(error: str) -> tuple[str, str]:
@@ -118,12 +188,12 @@ def _failed(title: str, advice: str, status: int) -> tuple[str, int]:
     return render_template("badgr/failed.html", title=title, advice=advice), status
 
 
-def _read(ticket: str) -> tuple[int, int]:
+def _read(ticket: str) -> dict[str, Any]:
     try:
-        course_id, person_id = _tickets().loads(ticket, max_age=TICKET_SECONDS)
+        told = _tickets().loads(ticket, max_age=TICKET_SECONDS)
     except BadSignature:
         raise InvalidInputError(TICKET_ENDED, "This link has ended") from None
-    return int(course_id), int(person_id)
+    return dict(told)
 
 
 def _tickets() -> URLSafeTimedSerializer:

@@ -92,6 +92,16 @@ def attention(report: CourseReport, course_id: int, connect_url: str) -> list[At
                 new_tab=True,
             )
         )
+    if report.connection is not None and report.connection.ends_at is not None:
+        found.append(
+            Attention(
+                "The connection to Badgr will end",
+                f"Badgr gave no way to renew it: it ends on {report.connection.ends_at:%Y-%m-%d %H:%M} UTC.",
+                "Connect again",
+                connect_url,
+                new_tab=True,
+            )
+        )
     for stuck in report.stuck:
         if not (stuck.is_no_connection and found):
             found.append(_of_awards(stuck, course_id, connect_url))

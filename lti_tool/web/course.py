@@ -3,7 +3,7 @@
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from lti_tool.services import admins, awarding, connections, copies, revocation
+from lti_tool.services import admins, awarding, connections, copies, grants, revocation
 from lti_tool.services.reports.award import award_view
 from lti_tool.services.reports.course import course_report
 from lti_tool.services.reports.learners import learner_table
@@ -23,6 +23,8 @@ def overview(course_id: int) -> str:
     with tools().database.read() as session:
         report = course_report(session, course_id)
         copy_offer = copies.offer(session, visit.course)
+        is_connected = connections.is_connected(session, visit.course)
+        choices = [] if is_connected else grants.choices(session, visit.course, visit.person_id)
     connect_url = url_for("badgr.connect", ticket=ticket_for(visit))
     steps = checklist(report, course_id, connect_url)
     return render_template(
@@ -30,6 +32,7 @@ def overview(course_id: int) -> str:
         course=visit.course,
         person=visit.person,
         copy_offer=copy_offer,
+        other_accounts=sum(choice.is_alive for choice in choices),
         checklist=steps,
         is_ready=report.has_active_rule and report.connection is not None and report.connection.alive,
         waiting_for_connection=report.connection is None or not report.connection.alive,

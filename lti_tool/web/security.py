@@ -62,7 +62,7 @@ def register(app: Flask) -> None:
 
 
 def _policy(origins: _Origins) -> str:
-    is_top_level = request.blueprint == "badgr"
+    is_top_level = request.blueprint in ("badgr", "my")
     if request.endpoint not in ("static", "health.healthz"):
         origins.refresh()
     # `frame_origin`: the LMS that shows the page of a valid registration link, known only afterwards;

@@ -4,7 +4,7 @@ from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from lti_tool.sandbox import faults
-from lti_tool.sandbox.badgr import api, control, editing, oauth, public, shapes
+from lti_tool.sandbox.badgr import api, backpack, control, editing, oauth, public, shapes
 from lti_tool.sandbox.badgr.config import BadgrConfig
 from lti_tool.sandbox.badgr.seed import seed
 from lti_tool.sandbox.badgr.state import BadgrState, Served
@@ -19,7 +19,7 @@ def create_badgr(config: BadgrConfig | None = None) -> Flask:
     app.extensions["sandbox_badgr"] = made
     app.after_request(_remember)
     faults.install(app, made.faults)
-    for module in (oauth, api, editing, public, control):
+    for module in (oauth, api, editing, backpack, public, control):
         app.register_blueprint(module.blueprint)
     app.add_url_rule("/", view_func=home)
     app.register_error_handler(HTTPException, _error)

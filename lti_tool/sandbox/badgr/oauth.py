@@ -123,6 +123,11 @@ def revoke() -> Response:
 
 def _checked_scopes() -> tuple[str, ...]:
     asked, config = request.args, state().config
+    registered = state().clients.get(asked.get("client_id", ""))
+    if registered is not None:
+        if asked.get("redirect_uri") not in registered.redirect_uris:
+            abort(400, "Mismatching redirect URI.")
+        return tuple(scope for scope in asked.get("scope", "").split() if scope in registered.scopes)
     if asked.get("client_id") != config.client_id:
         abort(400, "Invalid client_id parameter value.")
     back = asked.get("redirect_uri")
@@ -161,6 +166,11 @@ def _check_client() -> None:
         return
     if "client_id" not in request.form:
         raise TokenError("invalid_grant")
+    registered = state().clients.get(request.form["client_id"])
+    if registered is not None:
+        if not compare_digest(request.form.get("client_secret", ""), registered.secret):
+            raise TokenError("invalid_client", status=401)
+        return
     if request.form["client_id"] != config.client_id:
         raise TokenError("invalid client_id", content_type=HTML)
     if not compare_digest(request.form.get("client_secret", ""), config.client_secret):

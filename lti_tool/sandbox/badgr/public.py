@@ -24,7 +24,7 @@ def assertion(entity_id: str) -> Response | str:
     if _wants_page():
         badge = state().badge_classes[found.badge_class_id]
         return render_template("badgr/assertion.html", assertion=found, badge=badge, issuer=_issuer_of(badge))
-    return jsonify(_assertion(found))
+    return jsonify(assertion_json(found))
 
 
 @blueprint.get("/public/badges/<entity_id>")
@@ -33,7 +33,7 @@ def badge_class(entity_id: str) -> Response | str:
     found = state().badge_classes.get(entity_id) or abort(404)
     if _wants_page():
         return render_template("badgr/badge.html", badge=found, issuer=_issuer_of(found))
-    return jsonify(_badge_class(found))
+    return jsonify(badge_class_json(found))
 
 
 @blueprint.get("/public/issuers/<entity_id>")
@@ -90,7 +90,8 @@ def issuer_picture(entity_id: str) -> Response:
     return _svg(found.picture or abort(404))
 
 
-def _assertion(shown: Assertion) -> dict[str, Any]:
+def assertion_json(shown: Assertion) -> dict[str, Any]:
+    """An assertion as Open Badges 2.0 has it."""
     url = address(f"/public/assertions/{shown.entity_id}")
     head = {"@context": CONTEXT, "type": "Assertion", "id": url}
     if shown.revoked:
@@ -117,7 +118,8 @@ def _assertion(shown: Assertion) -> dict[str, Any]:
     return body | {name: value for name, value in optional.items() if value}
 
 
-def _badge_class(shown: BadgeClass) -> dict[str, Any]:
+def badge_class_json(shown: BadgeClass) -> dict[str, Any]:
+    """A badge class as Open Badges 2.0 has it."""
     url = address(f"/public/badges/{shown.entity_id}")
     return {
         "@context": CONTEXT,
@@ -145,6 +147,11 @@ def _issuer(shown: Issuer) -> dict[str, Any]:
         "description": shown.description,
         "image": f"{url}/image",
     }
+
+
+def issuer_json(badge: BadgeClass) -> dict[str, Any]:
+    """The issuer of a badge class as Open Badges 2.0 has it."""
+    return _issuer(_issuer_of(badge))
 
 
 def _issuer_of(badge: BadgeClass) -> Issuer:

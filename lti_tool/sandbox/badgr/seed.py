@@ -11,7 +11,9 @@ def seed(state: BadgrState) -> None:
     staff = User("Stan", "Staff", "staff@example.org")
     outsider = User("Otto", "Outsider", "outsider@example.org")
     unverified = User("Uma", "Unverified", "unverified@example.org", verified=False)
-    for user in (owner, editor, staff, outsider, unverified):
+    # A learner's own account, with another address than the LMS's.
+    learner = User("Lea", "Learner", "lea@home.example.org")
+    for user in (owner, editor, staff, outsider, unverified, learner):
         state.users[user.entity_id] = user
     university = Issuer(
         "Loopback University",

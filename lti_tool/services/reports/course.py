@@ -1,13 +1,14 @@
 """The instructor's first page: how far the set-up is, what is stuck, and the rules with their numbers."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.domain.criteria import describe
-from lti_tool.models import Award, AwardStatus, Course, HoldReason, Person, Rule, RuleStatus
-from lti_tool.services import awarding
+from lti_tool.models import Award, AwardStatus, Course, HoldReason, Rule, RuleStatus
+from lti_tool.services import awarding, grants
 from lti_tool.services.reports.common import ON_THE_WAY, BadgeView, badge_view
 
 
@@ -43,6 +44,8 @@ class ConnectionView:
     alive: bool
     dead_reason: str | None
     made_by: str
+    # When it ends by itself; None where that is not known, or it renews itself.
+    ends_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,8 @@ def _connection(session: Session, course: Course) -> ConnectionView | None:
         server_name=connection.server.name,
         alive=connection.is_alive,
         dead_reason=connection.dead_reason,
-        made_by=session.get_one(Person, connection.person_id).display_name,
+        made_by=grants.owner_of(session, connection),
+        ends_at=connection.ends_at,
     )
 
 

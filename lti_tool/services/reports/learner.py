@@ -44,6 +44,7 @@ class EarnedBadge:
     """A badge that this learner has earned, wherever it is on its way."""
 
     rule_id: int
+    award_id: int
     badge: BadgeView
     status: str
     status_label: str
@@ -110,6 +111,7 @@ def _earned(rule: Rule, award: Award) -> EarnedBadge:
     status = state_of(award)
     return EarnedBadge(
         rule_id=rule.id,
+        award_id=award.id,
         badge=badge_view(rule.badge_class),
         status=status,
         status_label=LABEL[status],

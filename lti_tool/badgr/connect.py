@@ -1,0 +1,123 @@
+"""Badge Connect (Open Badges 2.1): registers with any host by itself, reads badges there and puts badges there."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+
+from lti_tool.badgr.assertions import BackpackBadge
+from lti_tool.badgr.discovery import Manifest
+from lti_tool.badgr.errors import NonsenseAnswerError, body_of, from_exception, from_response
+from lti_tool.badgr.types import Email, Profile
+
+SCOPE = "https://purl.imsglobal.org/spec/ob/v2p1/scope/"
+SCOPES = tuple(f"{SCOPE}{name}" for name in ("assertion.readonly", "assertion.create", "profile.readonly"))
+TIMEOUT = (5.0, 20.0)
+PAGE_SIZE, MAXIMUM_PAGES = 50, 20
+
+
+def register(
+    http: requests.Session, host: Manifest, base_url: str, redirect_uri: str, version: str
+) -> tuple[str, str, tuple[str, ...]]:
+    """Register the tool (RFC 7591): client id, secret and the scopes granted; raises BadgrError."""
+    offered = [scope for scope in SCOPES if not host.scopes or scope in host.scopes]
+    body = {
+        "client_name": "LTI Badges",
+        "client_uri": base_url,
+        "logo_uri": f"{base_url}/static/favicon.svg",
+        "tos_uri": f"{base_url}/privacy",
+        "policy_uri": f"{base_url}/privacy",
+        "software_id": "lti-badges",
+        "software_version": version,
+        "redirect_uris": [redirect_uri],
+        "token_endpoint_auth_method": "client_secret_post",
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "scope": " ".join(offered),
+    }
+    answer = _object(_call(http, "POST", host.registration_url, {}, body))
+    client_id = answer.get("client_id")
+    if not isinstance(client_id, str) or not client_id:
+        raise NonsenseAnswerError(f"{host.name} has not registered this tool: it gave no client id.")
+    granted = tuple(str(answer.get("scope") or "").split()) or tuple(offered)
+    return client_id, str(answer.get("client_secret") or ""), granted
+
+
+class ConnectClient:
+    """One person's badges at one host; every method raises BadgrError."""
+
+    def __init__(self, api_base: str, access_token: str, http: requests.Session) -> None:
+        self._api_base, self._http = api_base, http
+        self._headers = {"Authorization": f"Bearer {access_token}"}
+
+    def profile(self) -> Profile:
+        """Whose account it is. Anybody can run a host, so what it says of addresses proves nothing."""
+        entries = self._results("/profile")
+        told = entries[0] if entries else {}
+        address = str(told.get("email") or "")
+        emails = (Email(address, verified=False, primary=True),) if address else ()
+        return Profile(str(told.get("id") or address), str(told.get("name") or address or "A learner"), emails)
+
+    def badges(self) -> list[BackpackBadge]:
+        """Every badge there (`GET /assertions`), page by page."""
+        found: list[BackpackBadge] = []
+        for page in range(MAXIMUM_PAGES):
+            entries = self._results(f"/assertions?limit={PAGE_SIZE}&offset={page * PAGE_SIZE}")
+            found += [_badge(entry) for entry in entries]
+            if len(entries) < PAGE_SIZE:
+                break
+        return found
+
+    def push(self, assertion: Mapping[str, Any]) -> None:
+        """Put an assertion there (`POST /assertions`)."""
+        _call(self._http, "POST", f"{self._api_base}/assertions", self._headers, {"assertion": dict(assertion)})
+
+    def _results(self, path: str) -> list[dict[str, Any]]:
+        body = _object(_call(self._http, "GET", self._api_base + path, self._headers))
+        results = body.get("results")
+        if isinstance(results, dict):
+            results = [results]
+        if not isinstance(results, list) or not all(isinstance(entry, dict) for entry in results):
+            raise NonsenseAnswerError("The badge host gave an answer that cannot be understood.")
+        return results
+
+
+def _badge(told: Mapping[str, Any]) -> BackpackBadge:
+    badge = told.get("badge")
+    badge = badge if isinstance(badge, Mapping) else {}
+    entry = {
+        "entityId": told.get("id") or "",
+        "openBadgeId": told.get("id"),
+        "badgeclass": badge,
+        "image": told.get("image") if isinstance(told.get("image"), str) else None,
+        "issuedOn": told.get("issuedOn"),
+        "revoked": told.get("revoked"),
+    }
+    return BackpackBadge.parse(entry)
+
+
+def _call(
+    http: requests.Session, method: str, url: str, headers: Mapping[str, str], body: dict[str, Any] | None = None
+) -> requests.Response:
+    wrote = method != "GET"
+    try:
+        response = http.request(
+            method,
+            url,
+            json=body,
+            headers={"Accept": "application/json"} | dict(headers),
+            timeout=TIMEOUT,
+            allow_redirects=False,
+        )
+    except requests.RequestException as error:
+        raise from_exception(error, wrote=wrote) from error
+    if not 200 <= response.status_code < 300:
+        raise from_response(response, wrote=wrote)
+    return response
+
+
+def _object(response: requests.Response) -> dict[str, Any]:
+    body = body_of(response)
+    if not isinstance(body, dict):
+        raise NonsenseAnswerError("The badge host gave an answer that cannot be understood.")
+    return body

@@ -1,0 +1,266 @@
+"""Who awards by which Badgr account: connecting one, using one's own in another course, an institution's, ending it."""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload
+
+from lti_tool.badgr import oauth
+from lti_tool.badgr.client import BadgrClient
+from lti_tool.badgr.errors import BadgrError, SignInThrottledError
+from lti_tool.badgr.types import Issuer, Profile, ServerAddress, TokenPair
+from lti_tool.db import get_or_create
+from lti_tool.errors import InvalidInputError, NotFoundError
+from lti_tool.logs import get_logger
+from lti_tool.models import BadgrServer, Connection, Course, Deployment, Person
+from lti_tool.services import audit, awarding
+from lti_tool.services.connections import server_address, set_tokens
+from lti_tool.toolbox import Toolbox
+
+log = get_logger(__name__)
+
+LONGEST_WAIT_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Consent:
+    """An authorization that was begun in a browser and comes back with a code: for a course and a person who teaches
+    it, or for all courses of a deployment by an administrator."""
+
+    server_id: int
+    code_verifier: str
+    course_id: int | None = None
+    person_id: int | None = None
+    deployment_id: int | None = None
+    actor: str = ""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A connection that a course can use."""
+
+    id: int
+    user_name: str
+    server_name: str
+    owner: str
+    is_alive: bool
+    is_own: bool
+    is_used: bool
+
+
+def wanted_scopes(session: Session, server_id: int) -> tuple[str, ...]:
+    """What is asked for at this server's consent page."""
+    return tuple(session.get_one(BadgrServer, server_id).scopes)
+
+
+def complete(tools: Toolbox, consent: Consent, code: str, redirect_uri: str, now: datetime) -> Connection:
+    """Turn the code into a connection; raises BadgrError, InvalidInputError when rights are missing."""
+    address = server_address(tools, consent.server_id)
+    wanted = frozenset(oauth.NEEDED_SCOPES)
+    pair = exchange(tools, address, code, redirect_uri, consent.code_verifier, wanted, now)
+    if not wanted <= pair.scopes:
+        missing = ", ".join(sorted(wanted - pair.scopes))
+        raise InvalidInputError(
+            f"Badgr did not allow everything that is needed to award badges (missing: {missing}). "
+            "Ask the administrator of the Badges tool to correct the rights of its Badgr key."
+        )
+    client = BadgrClient(address.api_url, pair.access_token, tools.http)
+    profile, found = client.profile(), _issuers(client)
+    with tools.database.write() as session:
+        connection = _store(tools, session, consent, pair, profile, now)
+        if consent.course_id is not None:
+            _attach(session.get_one(Course, consent.course_id), connection, found)
+        else:
+            detail = f"{profile.name} at {connection.server.name}"
+            audit.note(session, consent.actor, "institution's account connected", now, detail=detail)
+        session.flush()
+        _release(session, connection, now)
+        session.commit()
+        log.info("badgr_connected", connection_id=connection.id, course_id=consent.course_id)
+        return connection
+
+
+def exchange(
+    tools: Toolbox,
+    address: ServerAddress,
+    code: str,
+    redirect_uri: str,
+    verifier: str,
+    wanted: frozenset[str],
+    now: datetime,
+) -> TokenPair:
+    """The tokens for a code; a short wait that the server asks for is waited, for the person would have to begin anew.
+
+    A code lives for 60 seconds (BADGR.md §1.3), and somebody else's failure may have made the server ask (§1.6).
+    """
+    try:
+        return oauth.exchange_code(address, tools.http, code, redirect_uri, verifier, wanted, now)
+    except SignInThrottledError as error:
+        if error.retry_after is None or error.retry_after > LONGEST_WAIT_SECONDS:
+            raise
+        time.sleep(error.retry_after)
+    return oauth.exchange_code(address, tools.http, code, redirect_uri, verifier, wanted, now)
+
+
+def choices(session: Session, course: Course, person_id: int) -> list[Choice]:
+    """What this person can let the course use: the present connection, own ones, and the institution's."""
+    is_mine, is_ours = Connection.person_id == person_id, Connection.deployment_id == course.deployment_id
+    query = (
+        select(Connection)
+        .where((is_mine & Connection.dead_since.is_(None)) | is_ours | (Connection.id == course.connection_id))
+        .options(joinedload(Connection.server))
+        .order_by(Connection.id)
+    )
+    return [
+        Choice(
+            id=c.id,
+            user_name=c.badgr_user_name,
+            server_name=c.server.name,
+            owner=owner_of(session, c),
+            is_alive=c.is_alive,
+            is_own=c.person_id == person_id,
+            is_used=c.id == course.connection_id,
+        )
+        for c in session.scalars(query)
+    ]
+
+
+def owner_of(session: Session, connection: Connection) -> str:
+    """Who made a connection, for people."""
+    if connection.person_id is None:
+        return "your institution"
+    return session.get_one(Person, connection.person_id).display_name
+
+
+def use(tools: Toolbox, course_id: int, person_id: int, connection_id: int, found: list[Issuer], now: datetime) -> None:
+    """Let a course use one of the connections that this person can choose; raises NotFoundError for another."""
+    with tools.database.write() as session:
+        course = session.get_one(Course, course_id)
+        chosen = next((c for c in choices(session, course, person_id) if c.id == connection_id and c.is_alive), None)
+        if chosen is None:
+            raise NotFoundError("Choose one of the connections in the list.")
+        connection = session.get_one(Connection, connection_id)
+        _attach(course, connection, found)
+        session.flush()
+        awarding.release(session, now, course_id=course_id)
+        session.commit()
+        log.info("connection_chosen", course_id=course_id, connection_id=connection_id, person_id=person_id)
+
+
+def disconnect(tools: Toolbox, connection_id: int, actor: str, now: datetime) -> bool:
+    """End a connection here and at Badgr; whether Badgr has confirmed it. Awards wait until somebody connects again."""
+    with tools.database.read() as session:
+        connection = session.get_one(Connection, connection_id)
+        server_id, sealed = connection.server_id, connection.sealed_refresh_token
+    has_ended = True
+    if sealed is not None and connection.is_alive:
+        try:
+            oauth.revoke(server_address(tools, server_id), tools.http, tools.vault.open(sealed))
+        except BadgrError as error:
+            log.warning("badgr_not_told", connection_id=connection_id, status=error.status)
+            has_ended = False
+    with tools.database.write() as session:
+        connection = session.get_one(Connection, connection_id)
+        connection.dead_since = connection.dead_since or now
+        connection.dead_reason = f"{actor} has disconnected it."
+        # Nothing is left that could be used by whoever finds it.
+        connection.sealed_access_token, connection.sealed_refresh_token = tools.vault.seal(""), None
+        audit.note(session, actor, "Badgr account disconnected", now, detail=connection.badgr_user_name)
+        session.commit()
+    return has_ended
+
+
+def allow_issuers(tools: Toolbox, connection_id: int, entity_ids: list[str], actor: str, now: datetime) -> None:
+    """Limit an institution's connection to some issuers; an empty list is all of them. Raises NotFoundError."""
+    with tools.database.write() as session:
+        connection = session.get(Connection, connection_id)
+        if connection is None or connection.deployment_id is None:
+            raise NotFoundError("There is no such account of an institution.")
+        connection.allowed_issuers = sorted(set(entity_ids))
+        audit.note(session, actor, "allowed issuers changed", now, detail=", ".join(connection.allowed_issuers))
+        session.commit()
+
+
+def rows(tools: Toolbox) -> list[dict[str, Any]]:
+    """Every connection, one row each, without its tokens."""
+    with tools.database.read() as session:
+        query = select(Connection).options(joinedload(Connection.server)).order_by(Connection.id)
+        return [_row(session, connection) for connection in session.scalars(query)]
+
+
+def row(tools: Toolbox, connection_id: int) -> dict[str, Any]:
+    """One connection with the courses that use it; raises NotFoundError."""
+    with tools.database.read() as session:
+        connection = session.get(Connection, connection_id)
+        if connection is None:
+            raise NotFoundError("See: lti-badges connection list", "There is no such connection")
+        courses = session.scalars(select(Course).where(Course.connection_id == connection_id).order_by(Course.id))
+        titles = [course.title or course.label or course.context_id for course in courses]
+        told = {"scopes": connection.scopes, "ended_why": connection.dead_reason, "courses": titles}
+        return _row(session, connection) | told
+
+
+def _row(session: Session, connection: Connection) -> dict[str, Any]:
+    return {
+        "id": connection.id,
+        "server": connection.server.name,
+        "account": connection.badgr_user_name,
+        "made_by": owner_of(session, connection),
+        "made_at": connection.created_at,
+        "ended_at": connection.dead_since,
+    }
+
+
+def _issuers(client: BadgrClient) -> list[Issuer] | None:
+    try:
+        return client.issuers()
+    except BadgrError:
+        # Not worth losing the connection: whoever chooses the issuer is told what is wrong.
+        return None
+
+
+def _attach(course: Course, connection: Connection, found: list[Issuer] | None) -> None:
+    """Let the course use the connection, and keep its issuer only if this account can award in its name, too."""
+    course.connection = connection
+    if found is None:
+        return
+    allowed = set(connection.allowed_issuers)
+    issuer = next((i for i in found if i.entity_id == course.issuer_entity_id), None)
+    if issuer is None or (allowed and issuer.entity_id not in allowed):
+        course.issuer_entity_id = course.issuer_name = course.issuer_role = None
+    else:
+        course.issuer_name, course.issuer_role = issuer.name, issuer.role_of(connection.badgr_user_id)
+
+
+def _release(session: Session, connection: Connection, now: datetime) -> None:
+    """Everything that waits for this connection goes on, in every course that uses it."""
+    for course_id in session.scalars(select(Course.id).where(Course.connection_id == connection.id)).all():
+        awarding.release(session, now, course_id=course_id)
+
+
+def _store(
+    tools: Toolbox, session: Session, consent: Consent, pair: TokenPair, profile: Profile, now: datetime
+) -> Connection:
+    key: dict[str, object] = {"server_id": consent.server_id, "badgr_user_id": profile.entity_id}
+    if consent.deployment_id is not None:
+        key["deployment_id"] = session.get_one(Deployment, consent.deployment_id).id
+    else:
+        key["person_id"] = consent.person_id
+    connection = get_or_create(
+        session,
+        Connection,
+        key,
+        badgr_user_name=profile.name,
+        scopes=sorted(pair.scopes),
+        allowed_issuers=[],
+        sealed_access_token="",
+        expires_at=pair.expires_at,
+        created_at=now,
+    )
+    connection.badgr_user_name = profile.name
+    connection.dead_since = connection.dead_reason = None
+    set_tokens(tools, connection, pair)
+    return connection
