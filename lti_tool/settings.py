@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     allow_private_addresses: bool = False
     session_seconds: int = Field(default=12 * 3600, ge=300)
     delivery_lease_seconds: int = Field(default=300, ge=1)
+    badgr_timeout_seconds: int = Field(default=30, ge=1, le=120)
     webhook_max_bytes: int = Field(default=1024 * 1024, ge=1024)
     key_rotation_days: int = Field(default=90, ge=0)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -51,6 +51,7 @@ class Faults:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
+        self.struck = 0
 
     def add(self, fault: Fault) -> None:
         """Let this happen, after what was added before."""
@@ -86,11 +87,17 @@ def install(app: Flask, faults: Faults) -> None:
         g.fault = (
             None if request.path.startswith(("/sandbox/", "/static/")) else faults.take(request.method, request.path)
         )
-        return _strike(g.fault, None) if g.fault and not g.fault.after_work else None
+        if g.fault is None or g.fault.after_work:
+            return None
+        faults.struck += 1
+        return _strike(g.fault, None)
 
     def after(response: Response) -> Response:
         fault = g.get("fault")
-        return (_strike(fault, response) or response) if fault and fault.after_work else response
+        if fault is None or not fault.after_work:
+            return response
+        faults.struck += 1
+        return _strike(fault, response) or response
 
     def change() -> Response:
         if request.method == "DELETE":

@@ -24,6 +24,7 @@ REFRESH_BEFORE = timedelta(minutes=5)
 # Longer than a refresh can take (5 s to connect, 30 s to answer), shorter than a teacher's patience.
 LEASE = timedelta(seconds=45)
 WAIT_STEP_SECONDS = 0.1
+CONNECT_SECONDS = 5.0
 DEAD_REASON = "Badgr no longer accepts this connection. Press “Connect to Badgr” to connect again."
 
 
@@ -93,7 +94,7 @@ def server_address(tools: Toolbox, server_id: int) -> ServerAddress:
 def _client(tools: Toolbox, connection_id: int, token: str) -> BadgrClient:
     with tools.database.read() as session:
         api_url = session.get_one(Connection, connection_id).server.api_url
-    return BadgrClient(api_url, token, tools.http)
+    return BadgrClient(api_url, token, tools.http, timeout=(CONNECT_SECONDS, tools.settings.badgr_timeout_seconds))
 
 
 def _take_lease(tools: Toolbox, connection_id: int, seen_token: str, now: datetime) -> bool:

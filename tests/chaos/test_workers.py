@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
-from lti_tool.models import AwardStatus
+from lti_tool.models import AwardStatus, Connection
 from lti_tool.sandbox.badgr import Fault
 from tests.world import LEARNER, LEARNER_ADDRESS, World, running_world
 
@@ -60,23 +61,53 @@ def is_issued(world: World) -> bool:
     return world.award_of(LEARNER).status is AwardStatus.ISSUED
 
 
-def test_a_worker_killed_between_badgrs_answer_and_our_record(world: World) -> None:
+# Where the first worker is killed: each time Badgr is slow enough for that.
+MOMENTS = {
+    "while it looks whether the badge is there": Fault("/assertions$", "delay", "GET", delay=30),
+    "before Badgr has awarded": Fault("/assertions$", "delay", "POST", delay=30),
+    "between Badgr's answer and our record": Fault("/assertions$", "delay", "POST", after_work=True, delay=30),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_worker_is_killed(world: World, moment: str) -> None:
     world.ready_course()
-    # Badgr does the work, and its answer comes late enough to be killed before.
-    world.badgr.faults.add(Fault("/assertions$", "delay", "POST", after_work=True, delay=30))
+    world.badgr.faults.add(MOMENTS[moment])
     with worker(world) as first:
         world.grade(LEARNER, score=10)
-        wait_for(lambda: bool(world.held_by(LEARNER_ADDRESS)), "the first worker reaches Badgr")
+        wait_for(lambda: world.badgr.faults.struck > 0, "the first worker waits for Badgr")
         first.kill()
         first.wait()
     assert world.award_of(LEARNER).status is AwardStatus.SENDING
+    had_it = bool(world.held_by(LEARNER_ADDRESS))
     time.sleep(LEASE_SECONDS)
     with worker(world):
         wait_for(lambda: is_issued(world), "the second worker finishes the award")
     (assertion,) = world.badgr.live_assertions(LEARNER_ADDRESS)
     award = world.award_of(LEARNER)
     assert award.assertion_id == assertion.entity_id
-    assert "Badgr already has it; nothing was sent." in award.steps[-1].text
+    assert had_it == ("Badgr already has it; nothing was sent." in award.steps[-1].text)
+
+
+def test_a_worker_is_killed_while_it_renews_the_connection(world: World) -> None:
+    teacher = world.ready_course()
+    world.badgr.end_access_tokens()
+    world.badgr.faults.add(Fault("/o/token", "delay", "POST", after_work=True, delay=30))
+    with worker(world) as first:
+        world.grade(LEARNER, score=10)
+        wait_for(lambda: world.badgr.faults.struck > 0, "the first worker waits for Badgr")
+        first.kill()
+        first.wait()
+    # The new tokens are lost with the worker, and the old ones are used up: somebody has to connect again.
+    with world.tools.database.write() as session:
+        session.execute(update(Connection).values(refresh_lease_until=None))
+        session.commit()
+    time.sleep(LEASE_SECONDS)
+    with worker(world):
+        wait_for(lambda: world.award_of(LEARNER).status is AwardStatus.HELD, "the second worker finds out")
+        world.connect(teacher.open(world.course_url(teacher)))
+        wait_for(lambda: is_issued(world), "it goes on where it stopped")
+    assert len(world.badgr.live_assertions(LEARNER_ADDRESS)) == 1
 
 
 def test_a_worker_killed_in_the_middle_of_an_event(world: World) -> None:

@@ -10,7 +10,7 @@ import requests
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from werkzeug.wrappers import Response
 
-from lti_tool.badgr import oauth
+from lti_tool.badgr import discovery, oauth
 from lti_tool.badgr.assertions import NewAward
 from lti_tool.badgr.client import BadgrClient
 from lti_tool.badgr.errors import (
@@ -19,11 +19,12 @@ from lti_tool.badgr.errors import (
     DuplicateAwardError,
     GrantRejectedError,
     InvalidRequestError,
+    NonsenseAnswerError,
     NotFoundError,
     SignInThrottledError,
     UnauthorizedError,
 )
-from lti_tool.badgr.types import Role, ServerAddress
+from lti_tool.badgr.types import Alignment, Lifetime, NewBadgeClass, NewIssuer, Role, ServerAddress
 from lti_tool.http import new_session
 from tests.contract.recorded import exchange
 from tests.http_server import Answer, AnsweringServer
@@ -294,3 +295,155 @@ def test_refused_awards_say_why(
     assert type(caught.value) is error
     assert words in caught.value.advice.lower()
     assert (caught.value.retryable, caught.value.in_doubt) == (False, False)
+
+
+# -- making and changing, revoking, changes, the backpack, discovery --
+
+TOLD = NewBadgeClass(
+    name="Full class",
+    description="Everything set",
+    image="data:image/png;base64,iVBORw0KGgo=",
+    criteria_narrative="Do *it* <b> ![x](y).",
+    criteria_url="https://university.example.org/c",
+    tags=("a", "b"),
+    alignments=(Alignment("T", "https://std.example.org/1", "c"),),
+    lifetime=Lifetime(6, "months"),
+)
+
+
+def test_a_badge_class_is_made_with_every_field(server: AnsweringServer, client: BadgrClient) -> None:
+    server.answers["/v2/issuers/i/badgeclasses"] = replay(10, "create, all fields")
+    made = client.create_badge_class("i", TOLD)
+    assert (made.lifetime, made.tags, made.alignments[0].name) == (Lifetime(6, "months"), ("a", "b"), "T")
+    sent, recorded = server.seen[-1].json, json.loads(exchange(10, "create, all fields").request_body)
+    assert sent is not None
+    assert sent.keys() == recorded.keys()
+    assert sent["expires"] == recorded["expires"]
+    # What Badgr would strip or refuse is written so that it stays.
+    assert sent["criteriaNarrative"] == "Do *it* &lt;b> ! [x](y)."
+
+
+def test_a_badge_class_is_changed(server: AnsweringServer, client: BadgrClient) -> None:
+    server.answers["/v2/badgeclasses/b"] = replay(10, "update (image left out: kept)")
+    assert client.update_badge_class("b", TOLD).name == "Full class renamed"
+    assert server.seen[-1].method == "PUT"
+
+
+@pytest.mark.parametrize(
+    ("title", "fault"),
+    [
+        ("create: image missing", "image: Valid image file or data URI required."),
+        ("create: bad expires", 'duration: "eons" is not a valid choice.'),
+        ("create: name and description missing", "name: This field is required."),
+    ],
+)
+def test_a_refused_badge_class_says_why(server: AnsweringServer, client: BadgrClient, title: str, fault: str) -> None:
+    server.answers["/v2/issuers/i/badgeclasses"] = replay(10, title)
+    with pytest.raises(InvalidRequestError) as refused:
+        client.create_badge_class("i", TOLD)
+    assert fault in refused.value.faults
+
+
+def test_an_issuer_is_made(server: AnsweringServer, client: BadgrClient) -> None:
+    server.answers["/v2/issuers"] = replay(9, "create")
+    made = client.create_issuer(NewIssuer("Second", "https://second.example.org", "owner@example.org", "d"))
+    assert made.role_of("PNgP7i59Qcyql99UFuJy3g") is Role.OWNER
+    assert made.email == "owner@example.org"
+    # The staff is never sent: a given list would remove members.
+    assert "staff" not in (server.seen[-1].json or {})
+
+
+def test_an_assertion_is_revoked_with_its_reason_in_the_body(server: AnsweringServer, client: BadgrClient) -> None:
+    server.answers["/v2/assertions/a"] = replay(13, "revoke")
+    revoked = client.revoke("a", "Grade corrected" + "x" * 300)
+    assert (revoked.revoked, revoked.revocation_reason, revoked.is_live) == (True, "Grade corrected", False)
+    sent = server.seen[-1]
+    assert (sent.method, len((sent.json or {})["revocation_reason"])) == ("DELETE", 255)
+
+
+def test_revoking_as_staff_is_not_found(server: AnsweringServer, client: BadgrClient) -> None:
+    server.answers["/v2/assertions/a"] = replay(13, "revoke as staff")
+    with pytest.raises(NotFoundError):
+        client.revoke("a", "reason")
+
+
+def test_changes_are_read_page_by_page_from_the_given_moment(server: AnsweringServer, client: BadgrClient) -> None:
+    recorded = exchange(15, "since=").json
+    last = recorded | {"pagination": {"hasNext": False, "nextResults": None}, "timestamp": "later"}
+    more = recorded | {"pagination": {"hasNext": True, "nextResults": f"{server.url}/more"}}
+    server.answers["/v2/assertions/changed"] = lambda _: Response(json.dumps(more), 200)
+    server.answers["/more"] = lambda _: Response(json.dumps(last), 200)
+    changes = client.changed_assertions("2026-11-23T18:10:42.532743+00:00")
+    assert len(changes.assertions) == 2
+    # Where the first page was read: what happens meanwhile comes again.
+    assert changes.until == recorded["timestamp"]
+    assert b"since=2026-11-23T18%3A10%3A42.532743%2B00%3A00" in server.seen[0].query_string
+
+
+def test_changes_elsewhere_get_no_token(server: AnsweringServer, client: BadgrClient) -> None:
+    body = {"result": [], "pagination": {"hasNext": True, "nextResults": "https://evil.example/x"}}
+    server.answers["/v2/assertions/changed"] = lambda _: Response(json.dumps(body), 200)
+    with pytest.raises(NonsenseAnswerError):
+        client.changed_assertions("2026")
+
+
+@pytest.mark.parametrize("title", ["list (all verified addresses of the user)", "expanded"])
+def test_a_backpack_is_read(server: AnsweringServer, client: BadgrClient, title: str) -> None:
+    body = json.loads(exchange(16, title).body.split("\n...[cut")[0])
+    server.answers["/v2/backpack/assertions"] = lambda _: Response(json.dumps(body), 200)
+    badge = client.backpack()[0]
+    if title == "expanded":
+        assert (badge.name, badge.issuer_name) == ("Algebra I", "Loopback University")
+    assert badge.url.startswith("http://127.0.0.1:18000/public/assertions/")
+
+
+def test_the_addresses_are_found_from_one(server: AnsweringServer, http: requests.Session) -> None:
+    server.answers["/.well-known/badgeconnect.json"] = replay(6, "Badge Connect discovery", server.url)
+    server.answers["/bcv1/manifest/127.0.0.1:14200"] = replay(6, "Badge Connect manifest")
+    found = discovery.addresses(http, server.url + "/")
+    assert (found.ui_url, found.api_url) == ("https://127.0.0.1:14200", "http://127.0.0.1:18000")
+
+
+@pytest.mark.parametrize("body", ["<html>", "[]", "{}", '{"badgeConnectAPI": [{"apiBase": "javascript:x"}]}'])
+def test_a_host_without_a_manifest_is_said_so(server: AnsweringServer, http: requests.Session, body: str) -> None:
+    server.answers["/.well-known/badgeconnect.json"] = lambda _: Response(body, 200)
+    with pytest.raises(BadgrError):
+        discovery.manifest(http, server.url)
+
+
+@pytest.mark.parametrize(
+    ("section", "title", "works"),
+    [
+        (2, "unknown code", True),
+        (2, "wrong secret, in the body", False),
+        (2, "unknown client", False),
+    ],
+)
+def test_a_key_is_tried_before_it_is_saved(
+    server: AnsweringServer, http: requests.Session, address: ServerAddress, section: int, title: str, works: bool
+) -> None:
+    server.answers["/o/token"] = replay(section, title)
+    if works:
+        oauth.check_client(address, http, BACK)
+    else:
+        with pytest.raises(ClientRejectedError):
+            oauth.check_client(address, http, BACK)
+
+
+@pytest.mark.parametrize(
+    ("told", "start", "end"),
+    [
+        ({"amount": 1, "duration": "months"}, "2026-01-31", "2026-02-28"),
+        ({"amount": 1, "duration": "years"}, "2024-02-29", "2025-02-28"),
+        ({"amount": 2, "duration": "weeks"}, "2026-01-01", "2026-01-15"),
+        ({"amount": 30, "duration": "days"}, "2026-01-01", "2026-01-31"),
+        ({"amount": None, "duration": None}, "2026-01-01", None),
+        ({"amount": 0, "duration": "days"}, "2026-01-01", None),
+        ({"amount": 1, "duration": "eons"}, "2026-01-01", None),
+        ("forever", "2026-01-01", None),
+    ],
+)
+def test_the_lifetime_of_a_badge_is_ours_to_compute(told: object, start: str, end: str | None) -> None:
+    lifetime = Lifetime.parse(told)
+    moment = datetime.fromisoformat(start).replace(tzinfo=UTC)
+    assert (lifetime.end(moment).date().isoformat() if lifetime else None) == end

@@ -394,6 +394,100 @@ def test_an_expired_award_does_not_count(badgr: Badgr) -> None:
     assert badgr.award(allowDuplicateAwards=False).status_code == 201
 
 
+# -- making and changing (§9, §10), the changed feed (§15), the backpack (§16), Badge Connect (§6) --
+
+PNG = "data:image/png;base64,iVBORw0KGgo="
+
+
+def test_issuers_are_made_and_changed(badgr: Badgr) -> None:
+    told = json.loads(exchange(9, "create").request_body)
+    made = badgr.call("POST", "/v2/issuers", json=told)
+    agree(made, 9, "create")
+    path = f"/v2/issuers/{made.json()['result'][0]['entityId']}"
+    agree(
+        badgr.call("PUT", path, json=told | {"name": "renamed"}), 9, "update without staff: does the staff list stay?"
+    )
+    for title in ("create: e-mail is not one of the user's verified addresses", "create: fields missing / bad"):
+        told = json.loads(exchange(9, title).request_body)
+        agree(badgr.call("POST", "/v2/issuers", json=told), 9, title, whole=True)
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "create: image missing",
+        "create: name and description missing",
+        "create: JPEG",
+        "create: bad expires",
+        'create: image is a web address (skipped, so "missing")',
+        "create: markdown image in the narrative",
+    ],
+)
+def test_refused_badge_classes(badgr: Badgr, title: str) -> None:
+    # The recordings have their pictures cut.
+    told = json.loads(exchange(10, title).request_body)
+    if str(told.get("image", "")).startswith("data:image/png"):
+        told["image"] = PNG
+    path = f"/v2/issuers/{badgr.badge.issuer_id}/badgeclasses"
+    agree(badgr.call("POST", path, json=told), 10, title, whole=True)
+
+
+def test_badge_classes_are_made_and_changed(badgr: Badgr) -> None:
+    path = f"/v2/issuers/{badgr.badge.issuer_id}/badgeclasses"
+    told = json.loads(exchange(10, "create, all fields").request_body) | {"image": PNG}
+    made = badgr.call("POST", path, json=told)
+    agree(made, 10, "create, all fields")
+    agree(badgr.call("POST", path, who="Stan", json=told), 10, "create as staff", whole=True)
+    agree(badgr.call("POST", path, who="Otto", json=told), 10, "create as outsider", whole=True)
+    change = json.loads(exchange(10, "update (image left out: kept)").request_body)
+    changed = badgr.call("PUT", f"/v2/badgeclasses/{made.json()['result'][0]['entityId']}", json=change)
+    agree(changed, 10, "update (image left out: kept)")
+    assert changed.json()["result"][0]["image"] == made.json()["result"][0]["image"]
+
+
+def test_the_changed_feed(badgr: Badgr) -> None:
+    for number in range(2):
+        badgr.award(f"feed{number}@example.org")
+    first = badgr.call("GET", "/v2/assertions/changed?num=1")
+    agree(first, 15, "/v2/assertions/changed, first page")
+    assert first.json()["pagination"]["hasNext"]
+    since = first.json()["timestamp"].replace("+", "%2B")
+    assert badgr.call("GET", f"/v2/assertions/changed?since={since}").json()["result"] == []
+    agree(badgr.call("GET", "/v2/assertions/changed?since=yesterday"), 15, "bad since", whole=True)
+    profile = badgr.token(scopes=("r:profile",))
+    agree(badgr.call("GET", "/v2/assertions/changed", bearer=profile), 15, "with an r:profile token", whole=True)
+    next_page = first.json()["pagination"]["nextResults"].removeprefix(badgr.url)
+    assert len(badgr.call("GET", next_page).json()["result"]) == 1
+
+
+def test_the_backpack(badgr: Badgr) -> None:
+    badgr.award("lea@home.example.org")
+    bearer = badgr.token("Lea", ("r:backpack", "rw:backpack"))
+    listed = badgr.call("GET", "/v2/backpack/assertions", bearer=bearer)
+    recorded = exchange(16, "list (all verified addresses of the user)")
+    assert listed.status_code == recorded.status
+    assert listed.json()["result"][0].keys() >= {"entityId", "acceptance", "badgeclass", "image", "recipient"}
+    expanded = badgr.call("GET", "/v2/backpack/assertions?expand=badgeclass&expand=issuer", bearer=bearer)
+    assert expanded.json()["result"][0]["badgeclass"]["issuer"]["name"] == "Loopback University"
+    empty = badgr.call("POST", "/v2/backpack/import", bearer=bearer, json={})
+    agree(empty, 16, "import without anything", whole=True)
+    agree(badgr.call("GET", "/v2/backpack/assertions", bearer=badgr.token("Lea", ("r:profile",))), 7,
+          "valid token, scope missing (backpack)", whole=True)  # fmt: skip
+
+
+def test_badge_connect(badgr: Badgr) -> None:
+    found = requests.get(f"{badgr.url}/.well-known/badgeconnect.json", timeout=10)
+    recorded = exchange(6, "Badge Connect manifest")
+    assert found.status_code == recorded.status
+    assert differences(found.json(), recorded.json) == []
+    for title in ("dynamic registration: errors", "dynamic registration: issuer scope refused"):
+        told = json.loads(exchange(6, title).request_body)
+        answer = requests.post(f"{badgr.url}/o/register", json=told, timeout=10)
+        assert answer.status_code == exchange(6, title).status
+        assert answer.json().keys() == exchange(6, title).json.keys()
+    assert "Badge Connect Scopes only" in answer.json()["error"]
+
+
 # -- public pages (§17) --
 
 

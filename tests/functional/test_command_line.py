@@ -102,11 +102,11 @@ def test_every_preset_gives_the_addresses(run: Run, database: Database, preset: 
 
 
 def test_an_own_badgr_server(run: Run, database: Database) -> None:
-    line = "badgr-server add --no-check --name Own --ui-url https://b.example --api-url https://api.b.example --client-id t"
+    line = "badgr-server add --no-check --name Own --client-id t"
+    line += " --ui-url https://b.example --api-url https://api.b.example"
     assert run(line, "--client-secret", "s")[0] == 0
-    assert (
-        run("badgr-server add --no-check --name Own --ui-url http://b.example --api-url x --client-id t --client-secret s")[0] == 1
-    )
+    line = "badgr-server add --no-check --name Own --client-id t --client-secret s"
+    assert run(f"{line} --ui-url http://b.example --api-url x")[0] == 1
 
 
 def test_a_source_shows_its_secret_once(run: Run, database: Database) -> None:

@@ -1,16 +1,18 @@
 """Exactly one assertion, whatever goes wrong between the tool and Badgr; and the time line tells the story."""
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from lti_tool.models import AwardStatus
 from lti_tool.sandbox.badgr import Fault
 from lti_tool.services import delivery
-from tests.world import BIOLOGY, LEARNER, LEARNER_ADDRESS, World
+from tests.world import BIOLOGY, LEARNER, LEARNER_ADDRESS, World, running_world
 
 POST, GET = "POST", "GET"
 ASSERTIONS = "/assertions$"
@@ -35,8 +37,24 @@ FAULTS = {
     "redirect to maintenance": Fault(ASSERTIONS, method=POST, status=302, headers={"Location": "/maintenance"}),
     "look-up fails": Fault(ASSERTIONS, method=GET),
     "look-up is nonsense": Fault(ASSERTIONS, method=GET, status=200, body=HTML),
+    "timeout before": Fault(ASSERTIONS, "delay", POST, delay=2),
+    "timeout after": Fault(ASSERTIONS, "delay", POST, after_work=True, delay=2),
+    "timeout of the look-up": Fault(ASSERTIONS, "delay", GET, delay=2),
+    "truncated look-up": Fault(ASSERTIONS, "truncate", GET, after_work=True),
+    "429 without a time": Fault(ASSERTIONS, method=POST, status=429, body="{}"),
+    "429 of the look-up": Fault(ASSERTIONS, method=GET, status=429, body="{}"),
+    "the token is refused": Fault(ASSERTIONS, method=POST, status=401, body="{}"),
+    "JSON that is no envelope": Fault(ASSERTIONS, method=POST, status=201, body="[1]", after_work=True),
+    "an error that names nothing": Fault(ASSERTIONS, method=POST, status=500, body="", after_work=True),
     "three failures in a row": Fault(ASSERTIONS, method=POST, after_work=False, times=3),
 }
+
+
+@pytest.fixture
+def world(database_url: str, tmp_path: Path) -> Iterator[World]:
+    """A tool that does not wait long for Badgr."""
+    with running_world(database_url, tmp_path, badgr_timeout_seconds=1) as world:
+        yield world
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -68,7 +86,7 @@ def test_while_one_worker_is_sending_another_keeps_away(world: World) -> None:
     world.ready_course()
     world.grade(LEARNER, score=9)
     now = datetime.now(UTC)
-    world.badgr.faults.add(Fault(ASSERTIONS, "delay", POST, after_work=True, delay=1))
+    world.badgr.faults.add(Fault(ASSERTIONS, "delay", POST, after_work=True, delay=0.7))
     with ThreadPoolExecutor(1) as first_worker:
         first = first_worker.submit(world.work)
         while not world.held_by(LEARNER_ADDRESS):
@@ -84,7 +102,7 @@ def test_a_worker_that_comes_too_late_does_not_write_over_the_outcome(world: Wor
     world.ready_course()
     world.grade(LEARNER, score=9)
     # The first worker is so slow that its lease runs out; then Badgr's late answer is a refusal.
-    world.badgr.faults.add(Fault(ASSERTIONS, method=POST, status=400, body="{}", delay=1))
+    world.badgr.faults.add(Fault(ASSERTIONS, method=POST, status=400, body="{}", delay=0.7))
     with ThreadPoolExecutor(1) as first_worker:
         first = first_worker.submit(world.work)
         while not world.badgr.faults.are_over:
