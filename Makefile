@@ -47,7 +47,7 @@ $(VENV)/bin/python:
 
 # requirements.lock (what runs in production) is a part of it; here everything is installed, to try and to test.
 $(VENV)/.ready: requirements-test.lock $(PACKAGED) | $(VENV)/bin/python
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-test.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-test.lock
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
