@@ -1,9 +1,10 @@
-"""What a source told us about one person in one activity, in the words of AGS 2.0."""
+"""What a source told us about one person in one activity, in the words of AGS 2.0, and what is known after it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
+from typing import TypeVar
 
 
 class ActivityProgress(StrEnum):
@@ -26,9 +27,29 @@ class GradingProgress(StrEnum):
     NOT_READY = "NotReady"
 
 
+class IdKind(StrEnum):
+    """Whose id it is by which a source names a person or a course (LMS.md §4.4)."""
+
+    LTI = "lti"  # `sub`, or the id of the context
+    CANVAS = "canvas"  # Canvas' global id: shard x 10^13 + local id
+    CANVAS_LOCAL = "canvas_local"
+    LTI11 = "lti11"  # the user id of LTI 1.1, which some LMSs still send
+    SIS = "sis"
+    USERNAME = "username"
+    EMAIL = "email"  # believed only where the administrator allows it for the source
+
+
+@dataclass(frozen=True)
+class Identifier:
+    """An id of a person or a course; unique at most within one platform."""
+
+    kind: IdKind
+    value: str
+
+
 @dataclass(frozen=True)
 class ActivityRef:
-    """An activity as a source names it: its id there, its title, its kind (quiz, assignment, lab, …)."""
+    """An activity as a source names it: its id there, its title (empty when not told), its kind (quiz, module, …)."""
 
     external_id: str
     title: str
@@ -36,38 +57,81 @@ class ActivityRef:
 
 
 @dataclass(frozen=True)
-class Score:
-    """A score or completion at one moment; `given` may exceed `maximum` (AGS 2.0 §3.4)."""
+class GradeFact:
+    """A grade at one moment; `given` may exceed `maximum` (AGS 2.0 §3.4). `event_id` is our own row that told it."""
 
-    occurred_at: datetime
+    at: datetime
     given: float | None
     maximum: float | None
-    activity_progress: ActivityProgress
-    grading_progress: GradingProgress
+    grading: GradingProgress = GradingProgress.FULLY_GRADED
     released: bool = True
+    event_id: int | None = field(default=None, compare=False)
 
     @property
     def percent(self) -> float | None:
-        """The score as a percentage of the maximum; None without a final score."""
-        if self.given is None or not self.maximum or self.grading_progress is not GradingProgress.FULLY_GRADED:
+        """The grade as a percentage of the maximum, final or not; None without both."""
+        if self.given is None or not self.maximum:
             return None
         # In exact fractions: as floats, 4.35 of 5 points would be a little less than 87 per cent.
         return float(Fraction(str(self.given)) * 100 / Fraction(str(self.maximum)))
 
     @property
-    def is_completed(self) -> bool:
-        """Whether the person has completed the activity; a failed grading is no completion."""
-        return (
-            self.activity_progress is ActivityProgress.COMPLETED and self.grading_progress is not GradingProgress.FAILED
-        )
+    def rank(self) -> tuple[datetime, bool, bool, float, float, str]:
+        """What makes one grade the newer of two; among equal times the better one, so that order never matters."""
+        known = self.given is not None
+        return (self.at, self.released, known, self.given or 0.0, -(self.maximum or 0.0), self.grading.value)
+
+
+@dataclass(frozen=True)
+class ProgressFact:
+    """How far somebody was at one moment. `event_id` is our own row that told it."""
+
+    at: datetime
+    progress: ActivityProgress
+    released: bool = True
+    event_id: int | None = field(default=None, compare=False)
+
+    @property
+    def rank(self) -> tuple[datetime, bool, int]:
+        """What makes one the newer of two; among equal times the further one, so that order never matters."""
+        return (self.at, self.released, list(ActivityProgress).index(self.progress))
+
+
+@dataclass(frozen=True)
+class ResultState:
+    """The newest known grade and progress of a person in an activity; each is None while nobody has told it."""
+
+    grade: GradeFact | None = None
+    progress: ProgressFact | None = None
+
+    def after(self, grade: GradeFact | None, progress: ProgressFact | None) -> "ResultState":
+        """What is known after these facts too: of each kind the newest counts, in whatever order they come."""
+        return ResultState(newer(self.grade, grade), newer(self.progress, progress))
 
 
 @dataclass(frozen=True)
 class GradeEvent:
-    """One thing that a source told us; ids are the platform's (`sub`, context id)."""
+    """One thing that a source told us; ids are the source's own, the most certain first. At least one fact is told."""
 
-    deployment_id: str | None
-    context_id: str
-    sub: str
+    course: tuple[Identifier, ...]
+    person: tuple[Identifier, ...]
     activity: ActivityRef
-    score: Score
+    grade: GradeFact | None = None
+    progress: ProgressFact | None = None
+    deployment_id: str | None = None
+
+    @property
+    def occurred_at(self) -> datetime:
+        """When it happened, as the source dates it."""
+        moments = [fact.at for fact in (self.grade, self.progress) if fact is not None]
+        return max(moments)
+
+
+Fact = TypeVar("Fact", GradeFact, ProgressFact)
+
+
+def newer(known: Fact | None, told: Fact | None) -> Fact | None:
+    """The newer of two facts; what is known stays when both are the same."""
+    if known is None or told is None:
+        return told if known is None else known
+    return told if told.rank > known.rank else known

@@ -1,7 +1,12 @@
-"""What every kind of webhook offers: verify a delivery, name it, read the grade events in it."""
+"""What every kind of source offers: verify a delivery, name it, read the grade events in it, answer it."""
 
+import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import requests
 
 from lti_tool.domain.events import GradeEvent
 from lti_tool.errors import LtiBadgesError
@@ -21,11 +26,67 @@ class MalformedError(LtiBadgesError):
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """One request as it came; the names of headers are in lower case."""
+
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a delivery is checked with: the source's secrets (newest first), its options, and a session for key sets."""
+
+    secrets: Sequence[str]
+    options: Mapping[str, str]
+    http: requests.Session
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Option:
+    """Something that an administrator enters for a source, beside its secret."""
+
+    name: str
+    label: str
+    hint: str
+    required: bool = False
+    secret: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a delivery is answered with once it is stored; `body` None is an empty one."""
+
+    status: int
+    body: Any
+
+
+@dataclass(frozen=True)
 class SourceKind:
-    """One kind of webhook. `verify(headers, body, secrets)` raises SignatureError, `parse(body)` MalformedError."""
+    """One kind of webhook.
+
+    `verify(delivery, access)` gives the payload to keep (what is personal and not needed is left out), or raises
+    SignatureError. `parse(payload)` gives the grade events, none for a delivery about something else, or raises
+    MalformedError. `delivery_id(delivery, payload)` is the same for a repeated delivery (at most 255 characters).
+    `answer(payload, event_id, is_repeat)` says what the sender expects; None is our own 202 with the id.
+    """
 
     label: str
     new_secret: Callable[[], str]
-    verify: Callable[[Mapping[str, str], bytes, Sequence[str]], None]
-    delivery_id: Callable[[Mapping[str, str], bytes], str]
+    verify: Callable[[Delivery, Access], bytes]
+    delivery_id: Callable[[Delivery, bytes], str]
     parse: Callable[[bytes], list[GradeEvent]]
+    options: tuple[Option, ...] = ()
+    answer: Callable[[bytes, int, bool], Answer] | None = None
+    # How the sender shows the secret, for the guide on the page: "header", "query" (?key=…), "basic", "body".
+    shown_in: str = "header"
+    # An example delivery of this source for "send a test event": (headers, query, body) for a secret and a moment.
+    example: Callable[[str, Mapping[str, str], datetime], Delivery] | None = None
+
+
+def require_secret(shown: str, secrets: Sequence[str], advice: str) -> None:
+    """Compare a shared secret in constant time with every one of the source; raises SignatureError."""
+    if not any(hmac.compare_digest(shown.encode(), secret.encode()) for secret in secrets):
+        raise SignatureError(advice)

@@ -1,8 +1,10 @@
 """Our own webhook: Standard Webhooks headers (standardwebhooks.com); the data is an AGS score and whose it is."""
 
 import base64
+import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -17,8 +19,17 @@ from pydantic import (
 )
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from lti_tool.domain.events import ActivityProgress, ActivityRef, GradeEvent, GradingProgress, Score
-from lti_tool.sources.kind import MalformedError, SignatureError, SourceKind
+from lti_tool.domain.events import (
+    ActivityProgress,
+    ActivityRef,
+    GradeEvent,
+    GradeFact,
+    GradingProgress,
+    Identifier,
+    IdKind,
+    ProgressFact,
+)
+from lti_tool.sources.kind import Access, Delivery, MalformedError, SignatureError, SourceKind
 
 MAXIMUM_BATCH = 1000
 
@@ -69,17 +80,11 @@ class _Data(BaseModel):
         score = self.score
         return GradeEvent(
             deployment_id=self.deployment_id,
-            context_id=self.context_id,
-            sub=score.user_id,
+            course=(Identifier(IdKind.LTI, self.context_id),),
+            person=(Identifier(IdKind.LTI, score.user_id),),
             activity=ActivityRef(self.activity.id, self.activity.title, self.activity.kind),
-            score=Score(
-                score.timestamp,
-                score.given,
-                score.maximum,
-                score.activity_progress,
-                score.grading_progress,
-                self.released,
-            ),
+            grade=GradeFact(score.timestamp, score.given, score.maximum, score.grading_progress, self.released),
+            progress=ProgressFact(score.timestamp, score.activity_progress, self.released),
         )
 
 
@@ -92,14 +97,13 @@ class _Delivery(BaseModel):
     ]
 
 
-def verify(headers: Mapping[str, str], body: bytes, keys: Sequence[str]) -> None:
-    """Check the signature and the age (five minutes) of a delivery against every key; raises SignatureError."""
-    lowered = {name.lower(): value for name, value in headers.items()}
+def verify(delivery: Delivery, access: Access) -> bytes:
+    """Check the signature and the age (five minutes) of a delivery against every secret; raises SignatureError."""
     fault = "There is no secret for this source"
-    for key in keys:
+    for secret in access.secrets:
         try:
-            Webhook(key).verify(body, lowered, json_parse=False)
-            return
+            Webhook(secret).verify(delivery.body, dict(delivery.headers), json_parse=False)
+            return delivery.body
         except WebhookVerificationError as error:
             fault = str(error)
         except ValueError:
@@ -124,8 +128,8 @@ def _first_fault(error: ValidationError) -> str:
     return f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}"
 
 
-def _delivery_id(headers: Mapping[str, str], body: bytes) -> str:
-    found = next((value for name, value in headers.items() if name.lower() == "webhook-id"), "")
+def _delivery_id(delivery: Delivery, payload: bytes) -> str:
+    found = delivery.headers.get("webhook-id", "")
     if not 0 < len(found) <= 255:
         raise MalformedError("webhook-id: the header must have 1 to 255 characters")
     return found
@@ -135,4 +139,27 @@ def _new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
-KIND = SourceKind("Signed webhook (Standard Webhooks)", _new_secret, verify, _delivery_id, parse)
+def _example(secret: str, options: Mapping[str, str], now: datetime) -> Delivery:
+    message_id, score = (
+        f"test-{secrets.token_hex(8)}",
+        {
+            "userId": "test-person",
+            "timestamp": now.isoformat(),
+            "scoreGiven": 1,
+            "scoreMaximum": 1,
+            "activityProgress": "Completed",
+            "gradingProgress": "FullyGraded",
+        },
+    )
+    data = {"course": {"id": "test-course"}, "activity": {"id": "test", "title": "Test event"}, "score": score}
+    body = json.dumps({"type": "grade.updated", "timestamp": now.isoformat(), "data": data})
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(secret).sign(message_id, now, body),
+    }
+    return Delivery(headers, {}, body.encode())
+
+
+KIND = SourceKind("Signed webhook (Standard Webhooks)", _new_secret, verify, _delivery_id, parse, example=_example)
