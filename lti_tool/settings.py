@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     delivery_lease_seconds: int = Field(default=300, ge=1)
     badgr_timeout_seconds: int = Field(default=30, ge=1, le=120)
     webhook_max_bytes: int = Field(default=1024 * 1024, ge=1024)
+    brake_awards: int = Field(default=100, ge=1)
+    brake_percent: int = Field(default=50, ge=1, le=100)
+    event_retention_days: int = Field(default=365, ge=0)
+    pull_minutes: int = Field(default=60, ge=0)
     key_rotation_days: int = Field(default=90, ge=0)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"

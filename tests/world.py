@@ -20,9 +20,10 @@ from lti_tool.sandbox.lms.config import Webhook
 from lti_tool.sandbox.lms.outbox import Delivery
 from lti_tool.sandbox.serving import LocalServer
 from lti_tool.sandbox.visitor import Visitor
-from lti_tool.services import badgr_servers, registration
+from lti_tool.services import badgr_servers, registration, sources
 from lti_tool.services.badgr_servers import BadgrServerData
 from lti_tool.services.registration import PlatformData
+from lti_tool.services.sources import SourceData
 from lti_tool.settings import Settings
 from lti_tool.tasks import Queue
 from lti_tool.toolbox import Toolbox
@@ -212,7 +213,7 @@ def _register(tools: Toolbox, tool_url: str, lms_url: str, badgr_url: str, lms: 
     config = BadgrConfig()
     server = BadgrServerData("Sandbox Badgr", badgr_url, badgr_url, config.client_id, config.client_secret)
     badgr_servers.save(tools, server, now, check=False)
-    source = registration.add_source(tools, platform_id, "standard", "Gradebook", now)
+    source = sources.add(tools, platform_id, "standard", SourceData("Gradebook", {}), now)
     lms.register_tool(
         login_url=f"{tool_url}/lti/login",
         launch_url=f"{tool_url}/lti/launch",

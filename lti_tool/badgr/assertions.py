@@ -103,6 +103,8 @@ class NewAward:
     evidence_url: str | None = None
     notify: bool = False
     expires: datetime | None = None
+    # The same badge once more for somebody who has it.
+    allow_duplicate: bool = False
 
 
 def _moment(text: object) -> datetime | None:

@@ -14,7 +14,7 @@ def award(told: NewAward, now: datetime) -> dict[str, Any]:
     """The body of an award."""
     body: dict[str, Any] = {
         "recipient": {"identity": told.recipient.strip().lower(), "type": "email", "hashed": True},
-        "allowDuplicateAwards": False,
+        "allowDuplicateAwards": told.allow_duplicate,
         "notify": told.notify,
     }
     if told.issued_on is not None and told.issued_on < now - CLOCK_MARGIN:

@@ -6,7 +6,8 @@ import click
 
 from lti_tool.cli.output import json_option, print_rows
 from lti_tool.cli.tools import open_tools
-from lti_tool.services import registration
+from lti_tool.services import sources
+from lti_tool.services.sources import SourceData, SourceSecret
 from lti_tool.sources import KINDS
 
 
@@ -23,7 +24,7 @@ def source() -> None:
 def add(platform_id: int, kind: str, name: str, as_json: bool) -> None:
     """Add a source; its secret is shown this once."""
     tools = open_tools()
-    _print_secret(tools.settings.base_url, registration.add_source(tools, platform_id, kind, name, _now()), as_json)
+    _print_secret(tools.settings.base_url, sources.add(tools, platform_id, kind, SourceData(name, {}), _now()), as_json)
 
 
 @source.command("list")
@@ -31,7 +32,7 @@ def add(platform_id: int, kind: str, name: str, as_json: bool) -> None:
 def list_(as_json: bool) -> None:
     """List the sources with the last event of each."""
     tools = open_tools()
-    rows = registration.list_sources(tools)
+    rows = sources.list_all(tools)
     print_rows(rows, as_json, "No source yet. Add one with: lti-badges source add --help")
 
 
@@ -42,11 +43,11 @@ def list_(as_json: bool) -> None:
 def rotate(public_id: str, overlap_hours: int, as_json: bool) -> None:
     """Give a source a new secret; the former one is taken for a while, so nothing is lost."""
     tools = open_tools()
-    made = registration.rotate_source(tools, public_id, overlap_hours, _now())
+    made = sources.rotate(tools, public_id, overlap_hours, _now())
     _print_secret(tools.settings.base_url, made, as_json)
 
 
-def _print_secret(base_url: str, made: registration.SourceSecret, as_json: bool) -> None:
+def _print_secret(base_url: str, made: SourceSecret, as_json: bool) -> None:
     address = f"{base_url}/webhooks/{made.public_id}"
     if as_json:
         print_rows([{"id": made.public_id, "address": address, "secret": made.secret}], as_json, "")

@@ -19,7 +19,7 @@ from lti_tool.domain.criteria import (
 )
 from lti_tool.domain.events import ActivityProgress, GradeFact, GradingProgress, ProgressFact, ResultState
 
-# A learner who lacks one condition, and has this much of it, is one step away.
+# A learner who lacks one condition, and has met another or has this much of one, is one step away.
 CLOSE = 0.75
 NOTHING = ResultState()
 
@@ -97,7 +97,7 @@ class Decision:
     @property
     def is_close(self) -> bool:
         """Whether one condition is missing, and not much of it: most of its score, or it is one of several."""
-        return self.root.steps == 1 and (self.root.progress >= CLOSE or any(r.met for r in self.reasons))
+        return self.root.steps == 1 and any(reason.met or reason.progress >= CLOSE for reason in self.reasons)
 
     @property
     def achieved_at(self) -> datetime | None:

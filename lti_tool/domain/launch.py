@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from lti_tool.domain.events import Identifier
+
 MEMBERSHIP = "http://purl.imsglobal.org/vocab/lis/v2/membership"
 TEST_USER = "http://purl.imsglobal.org/vocab/lti/system/person#TestUser"
 # Who runs the LMS, not only a course in it (LTI core 1.3 §A.2.1, §A.2.3).
@@ -53,6 +55,8 @@ class LaunchCourse:
     service_scopes: tuple[str, ...]
     # The contexts that this one was copied from, newest first.
     history: tuple[str, ...] = ()
+    # Other ids of the course, by which sources of grades name it.
+    aliases: tuple[Identifier, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,8 @@ class LaunchPerson:
     role: Role
     is_test: bool
     is_lms_administrator: bool = False
+    # Other ids of the person, by which sources of grades name them.
+    aliases: tuple[Identifier, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ class LineItem:
     label: str
     maximum: float
     resource_id: str
+    # Sakai says whether learners may see the grades of a column.
+    is_released: bool = True
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class LineItemResult:
     sub: str
     score: float | None
     maximum: float
+    # Moodle dates results, though AGS does not ask for it.
+    timestamp: datetime | None = None
 
 
 def part_url(line_item_url: str, part: str) -> str:
@@ -116,7 +120,8 @@ def read_results(
         for entry in page.body if isinstance(page.body, list) else []:
             if isinstance(entry, dict) and isinstance(entry.get("userId"), str | int):
                 maximum = _number(entry.get("resultMaximum"))
-                yield LineItemResult(str(entry["userId"]), _number(entry.get("resultScore")), maximum or 1.0)
+                score, at = _number(entry.get("resultScore")), _moment(entry.get("timestamp"))
+                yield LineItemResult(str(entry["userId"]), score, maximum or 1.0, at)
 
 
 def _line_item(entry: Any) -> LineItem:
@@ -128,7 +133,21 @@ def _line_item(entry: Any) -> LineItem:
             status=200,
         )
     maximum = _number(entry.get("scoreMaximum"))
-    return LineItem(url, str(entry.get("label") or ""), maximum or 1.0, str(entry.get("resourceId") or ""))
+    return LineItem(
+        url,
+        str(entry.get("label") or ""),
+        maximum or 1.0,
+        str(entry.get("resourceId") or ""),
+        entry.get("releaseToStudent") is not False,
+    )
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return moment if moment is not None and moment.tzinfo is not None else None
 
 
 def _number(value: Any) -> float | None:

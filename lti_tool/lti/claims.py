@@ -1,10 +1,11 @@
 """From the claims of a launch, or the members of a roster, to plain values that can be stored."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from lti_tool.domain.events import Identifier, IdKind
 from lti_tool.domain.launch import (
     ContentRequest,
     LaunchCourse,
@@ -29,6 +30,21 @@ LINK_HISTORY_PARAMETER = "resource_link_history"
 HISTORY_LENGTH = 20
 ID_LENGTH = 255
 ADDRESS_LENGTH = 2000
+# By which names platforms send other ids than their own (LMS.md §4.4): of persons, and of courses.
+PERSON_IDS = (
+    ("custom", "canvas_user_id", IdKind.CANVAS),
+    ("custom", "canvas_user_local_id", IdKind.CANVAS_LOCAL),
+    ("custom", "canvas_user_sis_id", IdKind.SIS),
+    ("lis", "person_sourcedid", IdKind.SIS),
+    ("ext", "user_username", IdKind.USERNAME),
+)
+COURSE_IDS = (
+    ("custom", "canvas_course_id", IdKind.CANVAS),
+    ("custom", "canvas_course_local_id", IdKind.CANVAS_LOCAL),
+    ("custom", "canvas_course_sis_id", IdKind.SIS),
+    ("lis", "course_offering_sourcedid", IdKind.SIS),
+    ("lis", "course_section_sourcedid", IdKind.SIS),
+)
 _EMAIL = re.compile(r"[^\s@,;:<>()\"\[\]]+@[^\s@,;:<>()\"\[\]]+\.[^\s@,;:<>()\"\[\].]+")
 
 Claims = Mapping[str, Any]
@@ -101,6 +117,7 @@ def course_of(claims: Claims) -> LaunchCourse | None:
         # The roster's scope is not listed anywhere: its claim stands for it (NRPS 2.0 §3.1.1).
         service_scopes=texts_of(ags, "scope") + ((NRPS_SCOPE,) if memberships_url else ()),
         history=_history(claims, HISTORY_PARAMETER, context_id),
+        aliases=aliases_of(claims, COURSE_IDS),
     )
 
 
@@ -120,7 +137,14 @@ def person_of(claims: Claims) -> LaunchPerson:
         role=role_of(roles),
         is_test=is_test_user(roles),
         is_lms_administrator=is_lms_administrator(roles),
+        aliases=aliases_of(claims, PERSON_IDS) + _legacy_ids(claims),
     )
+
+
+def aliases_of(claims: Claims, names: Sequence[tuple[str, str, IdKind]]) -> tuple[Identifier, ...]:
+    """Other ids in a launch or in the message of a member of a roster, by the names of their claims and members."""
+    told = ((kind, text_of(group_of(claims, f"{LTI}{claim}"), name, ID_LENGTH)) for claim, name, kind in names)
+    return tuple(dict.fromkeys(Identifier(kind, value) for kind, value in told if value))
 
 
 def site_of(claims: Claims) -> LaunchSite:
@@ -158,6 +182,15 @@ def content_request_of(claims: Claims) -> ContentRequest | None:
         takes_several=settings.get("accept_multiple") is True,
         takes_line_items=settings.get("accept_lineitem") is not False,
     )
+
+
+def _legacy_ids(claims: Claims) -> tuple[Identifier, ...]:
+    # Canvas: the opaque id that its events call `lti_user_id`; others: LTI 1.1 migration (`lti1p1.user_id`).
+    told = (
+        text_of(claims, f"{LTI}lti11_legacy_user_id", ID_LENGTH),
+        text_of(group_of(claims, f"{LTI}lti1p1"), "user_id", ID_LENGTH),
+    )
+    return tuple(dict.fromkeys(Identifier(IdKind.LTI11, value) for value in told if value))
 
 
 def _history(claims: Claims, parameter: str, present_id: str) -> tuple[str, ...]:

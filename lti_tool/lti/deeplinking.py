@@ -15,6 +15,7 @@ from lti_tool.lti.claims import DEEP_LINKING, RULE_PARAMETER
 from lti_tool.lti.keys import SigningKey
 from lti_tool.models import Deployment
 
+RULE_PREFIX = "lti-badges-rule-"
 LIFETIME = timedelta(minutes=5)
 
 
@@ -29,7 +30,12 @@ class Link:
 
 def resource_id(rule_id: int) -> str:
     """What the line item of a rule is known by in the LMS (AGS 2.0 §3.2.9)."""
-    return f"lti-badges-rule-{rule_id}"
+    return f"{RULE_PREFIX}{rule_id}"
+
+
+def is_badge_column(line_item_resource_id: str) -> bool:
+    """Whether a line item is the column of one of our rules."""
+    return line_item_resource_id.startswith(RULE_PREFIX)
 
 
 def response(

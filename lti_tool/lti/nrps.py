@@ -1,14 +1,15 @@
 """The roster of a course from the platform's Names and Role Provisioning Service (NRPS 2.0)."""
 
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from lti_tool.domain.events import Identifier, IdKind
 from lti_tool.domain.launch import Role, is_test_user, role_of, strongest
 from lti_tool.lti.addresses import is_same_origin
-from lti_tool.lti.claims import ID_LENGTH, NRPS_SCOPE, email_of, name_of, texts_of
+from lti_tool.lti.claims import ID_LENGTH, NRPS_SCOPE, PERSON_IDS, aliases_of, email_of, name_of, text_of, texts_of
 from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.services import ServiceClient
 
@@ -26,6 +27,8 @@ class Member:
     role: Role
     is_test: bool
     active: bool
+    # Other ids, which some platforms tell with a roster for a link of the tool's own.
+    aliases: tuple[Identifier, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,21 @@ def _member(entry: Any) -> Member:
         role=role_of(roles),
         is_test=is_test_user(roles),
         active=str(entry.get("status", "Active")).lower() not in GONE,
+        aliases=_aliases(entry),
     )
+
+
+def _aliases(entry: dict[str, Any]) -> tuple[Identifier, ...]:
+    messages = entry.get("message")
+    found = [
+        identifier
+        for message in (messages if isinstance(messages, list) else [])
+        if isinstance(message, dict)
+        for identifier in aliases_of(message, PERSON_IDS)
+    ]
+    if sourced_id := text_of(entry, "lis_person_sourcedid", ID_LENGTH):
+        found.append(Identifier(IdKind.SIS, sourced_id))
+    return tuple(dict.fromkeys(found))
 
 
 def _merged(former: Member | None, member: Member) -> Member:
@@ -93,7 +110,8 @@ def _merged(former: Member | None, member: Member) -> Member:
         return former if former is not None and former.active else member
     role = strongest(former.role, member.role) or member.role
     is_test = former.is_test or member.is_test
-    return Member(member.sub, member.name, member.email, role, is_test, active=True)
+    aliases = tuple(dict.fromkeys(former.aliases + member.aliases))
+    return replace(member, role=role, is_test=is_test, aliases=aliases)
 
 
 def _unreadable(what: str) -> LtiServiceError:

@@ -32,7 +32,11 @@ CLAIMS = ("iss", "sub", "name", "given_name", "family_name", "email")
 # Canvas tells ids of its own only by variables; its Live Events know people and courses by them.
 CANVAS_PARAMETERS = {
     "canvas_user_id": "$Canvas.user.globalId",
+    "canvas_user_local_id": "$Canvas.user.id",
+    "canvas_user_sis_id": "$Canvas.user.sisSourceId",
     "canvas_course_id": "$com.instructure.Context.globalId",
+    "canvas_course_local_id": "$Canvas.course.id",
+    "canvas_course_sis_id": "$Canvas.course.sisSourceId",
     "canvas_environment": "$Canvas.environment.test",
 }
 PARAMETERS = {HISTORY_PARAMETER: "$Context.id.history", LINK_HISTORY_PARAMETER: "$ResourceLink.id.history"}

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from lti_tool.db import Base, choice
 from lti_tool.models.badge import BadgeClass
 from lti_tool.models.course import Course, Person
-from lti_tool.models.rule import Rule
+from lti_tool.models.rule import Rule, RuleVersion
 
 
 class AwardStatus(StrEnum):
@@ -33,14 +33,67 @@ class HoldReason(StrEnum):
     NOT_ON_ROSTER = "not_on_roster"
     NOT_A_LEARNER = "not_a_learner"
     NO_CONNECTION = "no_connection"
+    # A teacher wants to see each award of the rule first, or the run that it belongs to is larger than usual.
+    APPROVAL = "approval"
+    BRAKE = "brake"
+
+
+class RevokedBy(StrEnum):
+    """Who took an award back; what a falling grade took back may be earned again."""
+
+    TEACHER = "teacher"
+    FALL = "fall"
+    BADGR = "badgr"
+    UNDO = "undo"
+
+
+class RunStatus(StrEnum):
+    """Where a run stands: awards are still being added, it waits for a person, or somebody has decided."""
+
+    OPEN = "open"
+    WAITING = "waiting"
+    RELEASED = "released"
+    UNDONE = "undone"
+
+
+class RunCause(StrEnum):
+    """What may award to many people at once."""
+
+    SWITCH_ON = "switch_on"
+    EDIT = "edit"
+    BY_HAND = "by_hand"
+    REPLAY = "replay"
+    PULL = "pull"
+
+
+class AwardRun(Base):
+    """Awards that one act brought about together: held back as long as it is open, or waits for a person."""
+
+    __tablename__ = "award_run"
+    __table_args__ = (UniqueConstraint("course_id", "key"), Index(None, "course_id", "status"), Index(None, "key"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
+    # One act may reach several courses (a replay): its runs share this key.
+    key: Mapped[str] = mapped_column(String(40))
+    rule_id: Mapped[int | None] = mapped_column(ForeignKey("rule.id"))
+    cause: Mapped[RunCause] = mapped_column(choice(RunCause))
+    status: Mapped[RunStatus] = mapped_column(choice(RunStatus), default=RunStatus.OPEN)
+    started_by: Mapped[str] = mapped_column(String(200))
+    started_at: Mapped[datetime]
+    decided_by: Mapped[str | None] = mapped_column(String(200))
+    decided_at: Mapped[datetime | None]
+
+    course: Mapped[Course] = relationship()
+    rule: Mapped[Rule | None] = relationship()
 
 
 class Award(Base):
-    """That a person earned a badge class; at most one per person and badge class, whatever is repeated."""
+    """That a person earned a badge class; `number` counts the times that they did, which is once for most rules."""
 
     __tablename__ = "award"
     __table_args__ = (
-        UniqueConstraint("badge_class_id", "person_id"),
+        UniqueConstraint("badge_class_id", "person_id", "number"),
         # Two persons with one address (two platforms, two accounts) are never sent side by side: Badgr's own
         # duplicate check lets parallel requests pass (BADGR.md §6.2).
         Index(
@@ -54,11 +107,16 @@ class Award(Base):
         Index(None, "status", "due_at"),
         Index(None, "course_id", "status"),
         Index(None, "person_id"),
+        Index(None, "rule_id"),
+        Index(None, "run_id"),
         Index(None, "score_due_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     rule_id: Mapped[int] = mapped_column(ForeignKey("rule.id"))
+    rule_version_id: Mapped[int] = mapped_column(ForeignKey("rule_version.id"))
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("award_run.id"))
+    number: Mapped[int] = mapped_column(default=1)
     course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
     badge_class_id: Mapped[int] = mapped_column(ForeignKey("badge_class.id"))
     person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
@@ -80,6 +138,15 @@ class Award(Base):
     # Why it is to be revoked, or was; here or at Badgr.
     revocation_reason: Mapped[str | None] = mapped_column(String(255))
     revoked_at: Mapped[datetime | None]
+    revoked_by: Mapped[RevokedBy | None] = mapped_column(choice(RevokedBy))
+    # A teacher has to look at it before it is sent.
+    awaits_approval: Mapped[bool] = mapped_column(default=False)
+    # Given by a teacher's hand: results have no say in it.
+    by_hand: Mapped[bool] = mapped_column(default=False)
+    # When the results stopped to earn it, and why; and when a teacher said to keep it all the same.
+    fell_at: Mapped[datetime | None]
+    fall_detail: Mapped[str | None] = mapped_column(String(1000))
+    fall_kept_at: Mapped[datetime | None]
     # When Badgr last confirmed that the assertion is as we think.
     checked_at: Mapped[datetime | None]
     # The score in the badge's column of the gradebook: when it was sent, else when it is next tried and what failed.
@@ -88,6 +155,8 @@ class Award(Base):
     score_advice: Mapped[str | None] = mapped_column(String(1000))
 
     rule: Mapped[Rule] = relationship()
+    rule_version: Mapped[RuleVersion] = relationship()
+    run: Mapped[AwardRun | None] = relationship()
     course: Mapped[Course] = relationship()
     badge_class: Mapped[BadgeClass] = relationship()
     person: Mapped[Person] = relationship()

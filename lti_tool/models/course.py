@@ -6,6 +6,7 @@ from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from lti_tool.db import Base, choice
+from lti_tool.domain.events import IdKind
 from lti_tool.domain.launch import Role, strongest
 from lti_tool.models.badge import Connection
 from lti_tool.models.platform import Deployment
@@ -15,7 +16,7 @@ class Course(Base):
     """An LTI context; its id is unique only within its deployment (LTI core 1.3 §5.4.1)."""
 
     __tablename__ = "course"
-    __table_args__ = (UniqueConstraint("deployment_id", "context_id"),)
+    __table_args__ = (UniqueConstraint("deployment_id", "context_id"), Index(None, "pull_due_at"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     deployment_id: Mapped[int] = mapped_column(ForeignKey("deployment.id"))
@@ -38,6 +39,11 @@ class Course(Base):
     copy_answered_at: Mapped[datetime | None]
     # Where the platform tells only what has changed in the roster since the last read (NRPS 2.0 §2.4).
     roster_differences_url: Mapped[str | None] = mapped_column(String(2000))
+    # Results are read from the LMS too, for what no event told: when last, when next, and what went wrong how often.
+    pulled_at: Mapped[datetime | None]
+    pull_due_at: Mapped[datetime | None]
+    pull_failures: Mapped[int] = mapped_column(default=0)
+    pull_error: Mapped[str | None] = mapped_column(String(500))
     created_at: Mapped[datetime]
 
     deployment: Mapped[Deployment] = relationship()
@@ -47,6 +53,17 @@ class Course(Base):
     def may_edit_badges(self) -> bool:
         """Whether the connected account may edit badges and revoke awards; staff may only award (BADGR.md §4)."""
         return self.connection_id is not None and self.issuer_role in ("owner", "editor")
+
+
+class PullMark(Base):
+    """What an LMS said to be the version of one address that was read (ETag, RFC 9110 §8.8.3); asked again, it may say
+    that nothing has changed."""
+
+    __tablename__ = "pull_mark"
+
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"), primary_key=True)
+    url_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    etag: Mapped[str] = mapped_column(String(500))
 
 
 class ResourceLink(Base):
@@ -93,7 +110,11 @@ class Enrolment(Base):
     """That a person is in a course, and as what the launches and the roster say they are."""
 
     __tablename__ = "enrolment"
-    __table_args__ = (UniqueConstraint("course_id", "person_id"), Index(None, "person_id"))
+    __table_args__ = (
+        UniqueConstraint("course_id", "person_id"),
+        Index(None, "person_id"),
+        Index(None, "evaluate_at"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
@@ -105,6 +126,8 @@ class Enrolment(Base):
     is_test: Mapped[bool] = mapped_column(default=False)
     active: Mapped[bool] = mapped_column(default=True)
     seen_at: Mapped[datetime]
+    # Something that may earn or lose badges has changed, and nobody has decided on it yet.
+    evaluate_at: Mapped[datetime | None]
 
     person: Mapped[Person] = relationship()
     course: Mapped[Course] = relationship()
@@ -113,6 +136,32 @@ class Enrolment(Base):
     def role(self) -> Role | None:
         """The stronger of the two roles; None while only an event has named the person."""
         return strongest(self.launch_role, self.roster_role)
+
+
+class PersonAlias(Base):
+    """Another id of a person, by which sources name them (LMS.md §4.4); two people may turn out to share one."""
+
+    __tablename__ = "person_alias"
+    __table_args__ = (UniqueConstraint("platform_id", "kind", "value", "person_id"), Index(None, "person_id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    platform_id: Mapped[int] = mapped_column(ForeignKey("platform.id"))
+    kind: Mapped[IdKind] = mapped_column(choice(IdKind))
+    value: Mapped[str] = mapped_column(String(255))
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+
+
+class CourseAlias(Base):
+    """Another id of a course, by which sources name it."""
+
+    __tablename__ = "course_alias"
+    __table_args__ = (UniqueConstraint("platform_id", "kind", "value", "course_id"), Index(None, "course_id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    platform_id: Mapped[int] = mapped_column(ForeignKey("platform.id"))
+    kind: Mapped[IdKind] = mapped_column(choice(IdKind))
+    value: Mapped[str] = mapped_column(String(255))
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
 
 
 class Visit(Base):

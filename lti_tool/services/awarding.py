@@ -1,109 +1,105 @@
 """Opens awards when results earn them, and says what holds an award back."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from lti_tool.db import insert_if_absent, wake
-from lti_tool.domain.criteria import Decision, decide, describe
-from lti_tool.domain.events import Score
+from lti_tool.domain.criteria import BadgeEarned, Group, describe
+from lti_tool.domain.decision import Decision, Reason
 from lti_tool.domain.launch import Role
 from lti_tool.errors import ConflictError, NotFoundError
 from lti_tool.models import (
-    Activity,
     Award,
+    AwardRun,
     AwardStatus,
     AwardStep,
-    Course,
     Enrolment,
     HoldReason,
     Person,
-    Result,
+    Repeat,
+    RevokedBy,
     Rule,
-    RuleStatus,
+    RunStatus,
 )
+from lti_tool.services.facts import FactBook
+from lti_tool.services.holding import HOLD_ADVICE, HOLD_LABEL, why_award_held
 from lti_tool.toolbox import Toolbox
 
-HOLD_LABEL = {
-    HoldReason.NO_EMAIL: "Held: no e-mail address",
-    HoldReason.NOT_ON_ROSTER: "Held: not on the course list yet",
-    HoldReason.NOT_A_LEARNER: "Held: not a learner",
-    HoldReason.NO_CONNECTION: "Held: no Badgr connection",
-}
-HOLD_ADVICE = {
-    HoldReason.NO_EMAIL: (
-        "The LMS does not tell this learner's address; ask the LMS administrator to let the "
-        "Badges tool see e-mail addresses. The badge goes out by itself as soon as the address is known."
-    ),
-    HoldReason.NOT_ON_ROSTER: (
-        "The LMS has not yet confirmed that this person is a learner in this course. The badge goes out by "
-        "itself when the course list says so or the person opens Badges."
-    ),
-    HoldReason.NOT_A_LEARNER: (
-        "This person is not a learner in this course (a teacher, an observer, a preview account, or somebody "
-        "who has left it). No badge is sent."
-    ),
-    HoldReason.NO_CONNECTION: (
-        "The course is not connected to Badgr. A teacher of the course can connect it on the Badges page; "
-        "everything that waits goes out then."
-    ),
-}
-ROSTER_PAUSE = timedelta(minutes=10)
+
+@dataclass(frozen=True)
+class Achievement:
+    """That somebody has earned a badge: why, when, and by which of our events."""
+
+    sentence: str
+    detail: str
+    reasons: list[dict[str, Any]]
+    achieved_at: datetime
+    event_id: int | None = None
+    by_hand: bool = False
 
 
-def award_earned(session: Session, course: Course, enrolment: Enrolment, now: datetime) -> None:
-    """Open an award for every active rule of the course that this person meets and has no award of yet."""
-    rules = session.scalars(
-        select(Rule).where(Rule.course_id == course.id, Rule.status == RuleStatus.ACTIVE).order_by(Rule.id)
-    ).all()
-    if not rules or enrolment.is_test:
-        return
-    scores = scores_of(session, course.id, [enrolment.person_id]).get(enrolment.person_id, {})
-    titles = activity_titles(session, course.id)
-    for rule in rules:
-        decision = decide(rule.criteria, scores, rule.counts_from)
-        if decision.earned:
-            open_award(session, rule, enrolment, decision, titles, now)
+def achievement(rule: Rule, decision: Decision, book: FactBook, now: datetime) -> Achievement:
+    """What results have earned."""
+    return Achievement(
+        describe(rule.criteria, book.titles, book.badge_names),
+        decision.detail,
+        stored_reasons(decision, book),
+        # A platform's clock may be ahead of ours; Badgr takes no date from the future (BADGR.md §6.1).
+        min(decision.achieved_at or now, now),
+        decision.event_id,
+    )
 
 
 def open_award(
     session: Session,
     rule: Rule,
     enrolment: Enrolment,
-    decision: Decision,
-    titles: dict[int, str],
+    earned: Achievement,
     now: datetime,
-) -> None:
-    """Record that a person earned a badge; does nothing when there is an award of this badge for this person."""
-    key = {"badge_class_id": rule.badge_class_id, "person_id": enrolment.person_id}
+    run: AwardRun | None = None,
+) -> Award | None:
+    """Record that a person earned a badge; None when there is an award of it already that forbids another one."""
+    number = _next_number(session, rule, enrolment.person_id, by_hand=earned.by_hand)
+    if number is None:
+        return None
+    key = {"badge_class_id": rule.badge_class_id, "person_id": enrolment.person_id, "number": number}
     is_new = insert_if_absent(
         session,
         Award,
         key,
         rule_id=rule.id,
+        rule_version_id=rule.current.id,
+        run_id=run.id if run else None,
         course_id=rule.course_id,
         status=AwardStatus.HELD,
-        reasons=_stored(decision, titles),
-        achieved_at=decision.achieved_at or now,
+        reasons=earned.reasons,
+        achieved_at=earned.achieved_at,
         opened_at=now,
         due_at=now,
         attempts=0,
+        awaits_approval=rule.current.needs_approval and not earned.by_hand,
+        by_hand=earned.by_hand,
     )
     if not is_new:
-        return
+        return None
     award = session.scalars(select(Award).filter_by(**key)).one()
-    sentence = describe(rule.criteria, titles)
-    details = " ".join(reason.detail for reason in decision.reasons)
-    add_step(session, award, "opened", f"Earned: {sentence}. {details}", now, _event_of(session, award, decision))
+    story = f"Awarded by hand: {earned.detail}" if earned.by_hand else f"Earned: {earned.sentence}. {earned.detail}"
+    add_step(session, award, "opened", story, now, earned.event_id)
     settle(session, award, enrolment, now)
+    return award
 
 
 def settle(session: Session, award: Award, enrolment: Enrolment, now: datetime) -> None:
     """Hold the award, or let it go out; to be called whenever a cause of holding may have come or gone."""
-    reason = why_held(award.course, enrolment)
+    if award.run is not None and award.run.status is RunStatus.OPEN:
+        # Whether the run is larger than usual is known at its end.
+        return
+    reason = why_award_held(award, enrolment)
     if reason is None:
         if award.hold_reason is not None:
             add_step(session, award, "released", "Nothing holds it back any more.", now)
@@ -123,21 +119,15 @@ def make_due(session: Session, award: Award, now: datetime) -> None:
     wake(session, "award", award.id)
 
 
-def why_held(course: Course, enrolment: Enrolment | None) -> HoldReason | None:
-    """What keeps an award of this person in this course from being sent; None when nothing does."""
-    if enrolment is None or enrolment.role is None:
-        return HoldReason.NOT_ON_ROSTER
-    if enrolment.is_test or not enrolment.active or enrolment.role is not Role.LEARNER:
-        return HoldReason.NOT_A_LEARNER
-    if not enrolment.person.badge_address:
-        return HoldReason.NO_EMAIL
-    if course.connection is None or not course.connection.is_alive:
-        return HoldReason.NO_CONNECTION
-    return None
-
-
-def release(session: Session, now: datetime, *, course_id: int | None = None, person_id: int | None = None) -> None:
-    """Settle the held awards of a course, a person, or both anew."""
+def release(
+    session: Session,
+    now: datetime,
+    *,
+    course_id: int | None = None,
+    person_id: int | None = None,
+    run_id: int | None = None,
+) -> None:
+    """Settle the held awards of a course, a person, a run, or all that are given, anew."""
     query = (
         select(Award, Enrolment)
         .join(
@@ -152,6 +142,8 @@ def release(session: Session, now: datetime, *, course_id: int | None = None, pe
         query = query.where(Award.course_id == course_id)
     if person_id is not None:
         query = query.where(Award.person_id == person_id)
+    if run_id is not None:
+        query = query.where(Award.run_id == run_id)
     for award, enrolment in session.execute(query):
         settle(session, award, enrolment, now)
 
@@ -181,23 +173,6 @@ def add_step(session: Session, award: Award, kind: str, text: str, now: datetime
     session.add(AwardStep(award_id=award.id, at=now, kind=kind, text=text[:1000], event_id=event_id))
 
 
-def scores_of(session: Session, course_id: int, person_ids: Sequence[int] | None = None) -> dict[int, dict[int, Score]]:
-    """The results in a course, of everybody or of some, by person and then by activity."""
-    found: dict[int, dict[int, Score]] = {}
-    query = select(Result).join(Activity).where(Activity.course_id == course_id)
-    if person_ids is not None:
-        query = query.where(Result.person_id.in_(person_ids))
-    for result in session.scalars(query):
-        found.setdefault(result.person_id, {})[result.activity_id] = result.score
-    return found
-
-
-def activity_titles(session: Session, course_id: int) -> dict[int, str]:
-    """The titles of a course's activities by our key."""
-    query = select(Activity.id, Activity.title).where(Activity.course_id == course_id)
-    return {row.id: row.title for row in session.execute(query)}
-
-
 def learner_query(course_id: int) -> Any:
     """The enrolments of a course that can earn a badge, or may turn out to: active, no teacher, no test user."""
     others = (Role.INSTRUCTOR, Role.OBSERVER)
@@ -221,26 +196,54 @@ def learner_query(course_id: int) -> Any:
     )
 
 
-def _event_of(session: Session, award: Award, decision: Decision) -> int | None:
-    """The event that brought the latest of the results that decided."""
-    return session.scalar(
-        select(Result.event_id)
-        .where(
-            Result.person_id == award.person_id,
-            Result.activity_id.in_([reason.activity_id for reason in decision.reasons]),
-        )
-        .order_by(Result.occurred_at.desc())
-        .limit(1)
-    )
-
-
-def _stored(decision: Decision, titles: dict[int, str]) -> list[dict[str, Any]]:
+def stored_reasons(decision: Decision, book: FactBook) -> list[dict[str, Any]]:
+    """The reasons as an award keeps them: one row each for a condition or group, in order, with how deep it stands."""
     return [
         {
-            "activity": titles.get(reason.activity_id, ""),
+            "activity": _subject(reason, book),
             "met": reason.met,
             "detail": reason.detail,
             "occurred_at": reason.occurred_at.isoformat() if reason.occurred_at else None,
+            "event": reason.event_id,
+            "depth": depth,
+            "group": bool(reason.parts),
         }
-        for reason in decision.reasons
+        for reason, depth in reason_rows(decision.root)
     ]
+
+
+def reason_rows(reason: Reason, depth: int = 0) -> Iterator[tuple[Reason, int]]:
+    """A reason and those of its parts, in reading order, with how deep each stands."""
+    yield reason, depth
+    for part in reason.parts:
+        yield from reason_rows(part, depth + 1)
+
+
+def _subject(reason: Reason, book: FactBook) -> str:
+    if isinstance(reason.criteria, Group):
+        number, of = reason.criteria.number, len(reason.criteria.parts)
+        return "All of these" if number == of else "Any of these" if number == 1 else f"At least {number} of these"
+    if isinstance(reason.criteria, BadgeEarned):
+        return f"Badge {book.badge_names.get(reason.criteria.badge_class_id, '')}".strip()
+    if reason.activity_id is None:
+        return "A teacher's approval"
+    return book.titles.get(reason.activity_id, "An activity that is gone")
+
+
+def _next_number(session: Session, rule: Rule, person_id: int, *, by_hand: bool) -> int | None:
+    """Which time this would be that the person earns the badge; None when once more is not allowed."""
+    query = select(Award).where(Award.badge_class_id == rule.badge_class_id, Award.person_id == person_id)
+    former = session.scalars(query.order_by(Award.number)).all()
+    if not former:
+        return 1
+    again = former[-1].number + 1
+    repeat = rule.current.repeat
+    if repeat is Repeat.PER_TERM:
+        # A course is a term: what was earned in another one does not count here.
+        former = [award for award in former if award.course_id == rule.course_id]
+        if not former:
+            return again
+    last = former[-1]
+    if last.status is AwardStatus.REVOKED and (by_hand or last.revoked_by in (RevokedBy.FALL, RevokedBy.UNDO)):
+        return again
+    return again if repeat is Repeat.EACH_TIME and last.fell_at is not None else None

@@ -11,7 +11,7 @@ from lti_tool.domain.criteria import activities_of, criteria_to_json, moved
 from lti_tool.domain.launch import LaunchLink
 from lti_tool.errors import ConflictError
 from lti_tool.logs import get_logger
-from lti_tool.models import Activity, Course, ResourceLink, Rule, RuleStatus
+from lti_tool.models import Activity, Course, ResourceLink, Rule, RuleStatus, RuleVersion
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -89,15 +89,33 @@ def _rules_to_copy(session: Session, origin: Course, course: Course) -> list[Rul
 
 def _copy(session: Session, rule: Rule, course: Course, person_id: int, now: datetime) -> None:
     activities = {key: _same_activity(session, key, course, now) for key in activities_of(rule.criteria)}
+    made = Rule(
+        course_id=course.id,
+        badge_class_id=rule.badge_class_id,
+        status=RuleStatus.DRAFT,
+        version=1,
+        created_by_id=person_id,
+        created_at=now,
+        copied_from_id=rule.id,
+        narrative=rule.narrative,
+        evidence_url=rule.evidence_url,
+        notify=rule.notify,
+    )
+    session.add(made)
+    session.flush()
+    present = rule.current
+    # Days belong to the former term: they are left out, and asked for anew.
     session.add(
-        Rule(
-            course_id=course.id,
-            badge_class_id=rule.badge_class_id,
+        RuleVersion(
+            rule_id=made.id,
+            number=1,
             criteria_json=criteria_to_json(moved(rule.criteria, activities)),
-            status=RuleStatus.DRAFT,
+            fully_graded=present.fully_graded,
+            needs_approval=present.needs_approval,
+            on_fall=present.on_fall,
+            repeat=present.repeat,
             created_by_id=person_id,
             created_at=now,
-            copied_from_id=rule.id,
         )
     )
 

@@ -20,8 +20,8 @@ from lti_tool.badgr.errors import BadgrError, DuplicateAwardError
 from lti_tool.badgr.types import Lifetime
 from lti_tool.db import wake
 from lti_tool.logs import get_logger
-from lti_tool.models import Award, AwardStatus, Enrolment
-from lti_tool.services import awarding, columns, narratives, revocation, throttle
+from lti_tool.models import Award, AwardStatus, Enrolment, Repeat, RevokedBy
+from lti_tool.services import awarding, columns, holding, narratives, revocation, throttle
 from lti_tool.services.connections import ConnectionBusyError, ConnectionDeadError, with_client
 from lti_tool.toolbox import Toolbox
 
@@ -46,6 +46,10 @@ class Job:
     badge_class_id: str
     opened_at: datetime
     award: NewAward
+    # It was taken back meanwhile: only find out whether Badgr has it.
+    only_look: bool
+    # What Badgr has of earlier times that this person earned the badge.
+    former: frozenset[str]
 
 
 def deliver(tools: Toolbox, award_id: int, now: datetime) -> AwardStatus | None:
@@ -87,7 +91,7 @@ def _claim(tools: Toolbox, award_id: int, now: datetime) -> Job | None:
         if award is None or not _is_due(award, now):
             return None
         enrolment = session.scalar(select(Enrolment).filter_by(course_id=award.course_id, person_id=award.person_id))
-        if enrolment is None or awarding.why_held(award.course, enrolment) is not None:
+        if enrolment is None or holding.why_award_held(award, enrolment) is not None:
             if enrolment is not None:
                 awarding.settle(session, award, enrolment, now)
             session.commit()
@@ -98,7 +102,7 @@ def _claim(tools: Toolbox, award_id: int, now: datetime) -> Job | None:
             wake(session, "award", award_id, again_at)
             session.commit()
             return None
-        job = _job(award, enrolment, lease, now)
+        job = _job(session, award, enrolment, lease, now)
         try:
             session.execute(
                 update(Award)
@@ -133,7 +137,11 @@ def _step_aside(session: Session, award_id: int, now: datetime) -> None:
     session.commit()
 
 
-def _job(award: Award, enrolment: Enrolment, lease: str, now: datetime) -> Job:
+def _job(session: Session, award: Award, enrolment: Enrolment, lease: str, now: datetime) -> Job:
+    others = select(Award.assertion_id).where(
+        Award.badge_class_id == award.badge_class_id, Award.person_id == award.person_id, Award.id != award.id
+    )
+    former = frozenset(filter(None, session.scalars(others)))
     connection, recipient = award.course.connection, enrolment.person.badge_address
     assert connection is not None
     assert recipient is not None
@@ -146,6 +154,8 @@ def _job(award: Award, enrolment: Enrolment, lease: str, now: datetime) -> Job:
         badge_class_id=award.badge_class.entity_id,
         opened_at=award.opened_at,
         award=_new_award(award, recipient.strip().lower(), now),
+        only_look=award.revocation_reason is not None,
+        former=former,
     )
 
 
@@ -160,13 +170,17 @@ def _new_award(award: Award, recipient: str, now: datetime) -> NewAward:
         notify=award.rule.notify,
         # Badgr does not apply the lifetime of a badge class by itself (BADGR.md §5).
         expires=lifetime.end(issued_on) if lifetime else None,
+        # Badgr would refuse a badge that is meant to be earned again: then our own look-up alone guards.
+        allow_duplicate=award.number > 1 and award.rule_version.repeat is not Repeat.ONCE,
     )
 
 
-def _ensure(client: BadgrClient, job: Job) -> tuple[Assertion, str]:
+def _ensure(client: BadgrClient, job: Job) -> tuple[Assertion | None, str]:
     """Make sure that the assertion exists: look, send, and look again when in doubt (BADGR.md §6.2)."""
     if found := _look_up(client, job):
         return found, "Badgr already has it; nothing was sent."
+    if job.only_look:
+        return None, "Badgr never got it: it was taken back before it was sent."
     try:
         return client.award(job.badge_class_id, job.award), "Badgr issued it."
     except DuplicateAwardError:
@@ -181,13 +195,21 @@ def _ensure(client: BadgrClient, job: Job) -> tuple[Assertion, str]:
 
 def _look_up(client: BadgrClient, job: Job) -> Assertion | None:
     """The live assertion, else one that was made for this award and revoked since: that is not awarded again."""
-    found = client.find_assertions(job.badge_class_id, job.award.recipient)
+    told = client.find_assertions(job.badge_class_id, job.award.recipient)
+    found = [a for a in told if a.entity_id not in job.former and not (job.award.allow_duplicate and _is_older(a, job))]
     live = [assertion for assertion in found if assertion.is_live]
     ours = [a for a in found if a.revoked and a.created_at is not None and a.created_at >= job.opened_at]
     return min(live or ours, key=lambda assertion: assertion.entity_id, default=None)
 
 
-def _record(tools: Toolbox, job: Job, assertion: Assertion, story: str, now: datetime) -> AwardStatus | None:
+def _is_older(assertion: Assertion, job: Job) -> bool:
+    return assertion.created_at is not None and assertion.created_at < job.opened_at
+
+
+def _record(tools: Toolbox, job: Job, assertion: Assertion | None, story: str, now: datetime) -> AwardStatus | None:
+    if assertion is None:
+        gone = {"status": AwardStatus.REVOKED, "lease": None, "advice": None, "revoked_at": now}
+        return _finish(tools, job, gone, "revoked", story, now)
     values: dict[str, object] = {
         "status": AwardStatus.ISSUED,
         "lease": None,
@@ -200,7 +222,7 @@ def _record(tools: Toolbox, job: Job, assertion: Assertion, story: str, now: dat
         "checked_at": now,
     }
     if assertion.revoked:
-        values |= revocation.revoked_values(assertion, now)
+        values |= revocation.revoked_values(assertion, now) | {"revoked_by": RevokedBy.BADGR}
         return _finish(tools, job, values, "revoked", revocation.story(assertion), now)
     return _finish(tools, job, values, "issued", f"{story} Assertion {assertion.entity_id}.", now)
 
@@ -244,13 +266,27 @@ def _finish(
         for name, value in values.items():
             setattr(award, name, value)
         awarding.add_step(session, award, kind, text, now)
-        if award.status is AwardStatus.PENDING:
+        if award.revocation_reason and award.status is not AwardStatus.REVOKED:
+            _revoke_after_all(session, award, now)
+        elif award.status is AwardStatus.PENDING:
             wake(session, "award", award.id, award.due_at)
         elif award.status is AwardStatus.ISSUED and award.rule.has_column:
             columns.schedule(session, award, now)
         session.commit()
         log.info("award_delivery", award_id=award.id, outcome=kind, attempt=job.attempt)
         return award.status
+
+
+def _revoke_after_all(session: Session, award: Award, now: datetime) -> None:
+    """Somebody took it back while it was being sent."""
+    if award.status is AwardStatus.ISSUED:
+        award.status, award.due_at = AwardStatus.REVOKING, now
+        wake(session, "revocation", award.id)
+    elif award.status is AwardStatus.PENDING:
+        # Badgr may have it: what became of it is looked up first, and then it is revoked.
+        wake(session, "award", award.id, award.due_at)
+    else:
+        award.status, award.revoked_at = AwardStatus.REVOKED, now
 
 
 def _pause(attempt: int, asked: float | None) -> float:

@@ -7,11 +7,12 @@ from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.db import get_or_create
+from lti_tool.domain.events import Identifier, IdKind
 from lti_tool.domain.launch import Launch, LaunchCourse, LaunchPerson
 from lti_tool.logs import get_logger
 from lti_tool.lti.launch import VerifiedLaunch, consume_nonce
 from lti_tool.models import Course, Deployment, Enrolment, Person, Rule, Visit
-from lti_tool.services import admins, awarding, columns, copies, intake, onboarding, roster
+from lti_tool.services import admins, awarding, columns, copies, evaluation, matching, onboarding, pulls, roster
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -46,6 +47,7 @@ def record(tools: Toolbox, verified: VerifiedLaunch, session_digest: str, now: d
         awarding.release(session, now, person_id=person.id)
         if launch.person.role.teaches:
             roster.refresh_if_stale(session, course, now)
+            pulls.request_if_stale(session, course, now)
         rule_id = _opened_rule(session, course, launch, now)
         session.commit()
         log.info("launch", course_id=course.id, person_id=person.id, role=launch.person.role.value)
@@ -89,7 +91,9 @@ def _store_course(session: Session, launch: Launch, told: LaunchCourse, now: dat
     course.service_scopes = list(told.service_scopes) or course.service_scopes
     course.context_history = list(told.history) or course.context_history
     if is_new:
-        intake.rematch(session, launch.platform_id)
+        # Events may have come before anybody opened Badges here.
+        matching.wake_waiting(session, launch.platform_id, [Identifier(IdKind.LTI, told.context_id)])
+    matching.learn_course(session, course, launch.platform_id, told.aliases)
     return course
 
 
@@ -110,13 +114,17 @@ def _store_person(session: Session, platform_id: int, told: LaunchPerson, now: d
     key = {"platform_id": platform_id, "sub": told.sub}
     person = get_or_create(session, Person, key, name="", created_at=now)
     person.name = told.name or person.name
-    person.email = told.email or person.email
+    matching.note_address(session, person, told.email)
+    matching.learn_person(session, person, told.aliases)
     return person
 
 
 def _store_enrolment(session: Session, course: Course, person: Person, told: LaunchPerson, now: datetime) -> None:
     key = {"course_id": course.id, "person_id": person.id}
     enrolment = get_or_create(session, Enrolment, key, is_test=False, active=True, seen_at=now)
+    if enrolment.role is None:
+        # A badge from another course may be all that a rule here waits for.
+        evaluation.request(session, enrolment, now)
     enrolment.launch_role, enrolment.is_test = told.role, told.is_test
     enrolment.active, enrolment.seen_at = True, now
     session.flush()

@@ -33,7 +33,9 @@ def fill(award: Award) -> str | None:
         "learner": award.person.display_name,
         "course": award.course.title or award.course.label,
         "badge": award.badge_class.name,
-        "reasons": " ".join(f"{reason['activity']}: {reason['detail']}" for reason in award.reasons),
+        "reasons": " ".join(
+            f"{reason['activity']}: {reason['detail']}" for reason in award.reasons if not reason.get("group")
+        ),
         "date": f"{award.achieved_at:%Y-%m-%d}",
     }
     # Names come from people and from the LMS: a star in one must not become Markdown.

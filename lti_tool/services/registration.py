@@ -1,20 +1,18 @@
 """Registers what the tool talks to: platforms, Badgr servers, sources."""
 
-import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from lti_tool.db import get_or_create
 from lti_tool.errors import InvalidInputError, NotFoundError
 from lti_tool.lti import keys
-from lti_tool.models import Deployment, Event, Platform, Source
+from lti_tool.models import Deployment, Platform
 from lti_tool.services import audit
 from lti_tool.settings import Settings
-from lti_tool.sources import KINDS
 from lti_tool.toolbox import Toolbox
 
 
@@ -30,14 +28,6 @@ class PlatformData:
     jwks_url: str
     auth_audience: str | None
     deployment_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, repr=False)
-class SourceSecret:
-    """The address part and the secret of a source; the secret is shown once and stored sealed."""
-
-    public_id: str
-    secret: str
 
 
 def add_platform(tools: Toolbox, told: PlatformData, now: datetime, actor: str = audit.COMMAND_LINE) -> int:
@@ -128,58 +118,6 @@ def rotate_keys(tools: Toolbox, now: datetime, actor: str = audit.COMMAND_LINE) 
         audit.note(session, actor, "key rotated", now, detail=kid)
         session.commit()
     return kid
-
-
-def add_source(tools: Toolbox, platform_id: int, kind: str, name: str, now: datetime) -> SourceSecret:
-    """Add a source to a platform; raises NotFoundError for an unknown platform."""
-    made = SourceSecret(secrets.token_urlsafe(16), KINDS[kind].new_secret())
-    with tools.database.write() as session:
-        if session.get(Platform, platform_id) is None:
-            raise NotFoundError("See: lti-badges platform list", "There is no such platform")
-        session.add(
-            Source(
-                public_id=made.public_id,
-                platform_id=platform_id,
-                kind=kind,
-                name=name,
-                sealed_secret=tools.vault.seal(made.secret),
-                created_at=now,
-            )
-        )
-        session.commit()
-    return made
-
-
-def rotate_source(tools: Toolbox, public_id: str, overlap_hours: int, now: datetime) -> SourceSecret:
-    """Give a source a new secret and keep taking the former one for some hours; raises NotFoundError."""
-    with tools.database.write() as session:
-        source = session.scalar(select(Source).where(Source.public_id == public_id))
-        if source is None:
-            raise NotFoundError("See: lti-badges source list", "There is no such source")
-        made = SourceSecret(public_id, KINDS[source.kind].new_secret())
-        source.sealed_former_secret = source.sealed_secret
-        source.former_secret_until = now + timedelta(hours=overlap_hours)
-        source.sealed_secret = tools.vault.seal(made.secret)
-        session.commit()
-    return made
-
-
-def list_sources(tools: Toolbox) -> list[dict[str, Any]]:
-    """Every source with its address and when it last spoke."""
-    last = select(Event.source_id, func.max(Event.received_at).label("at")).group_by(Event.source_id).subquery()
-    query = select(Source, last.c.at).outerjoin(last, last.c.source_id == Source.id).order_by(Source.id)
-    with tools.database.read() as session:
-        return [
-            {
-                "id": source.public_id,
-                "platform": source.platform_id,
-                "kind": source.kind,
-                "name": source.name,
-                "address": f"{tools.settings.base_url}/webhooks/{source.public_id}",
-                "last_event": last_event,
-            }
-            for source, last_event in session.execute(query)
-        ]
 
 
 def published_keys(tools: Toolbox, now: datetime) -> dict[str, Any]:

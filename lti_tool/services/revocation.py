@@ -13,7 +13,7 @@ from lti_tool.badgr.errors import BadgrError, InvalidRequestError
 from lti_tool.db import wake
 from lti_tool.errors import ConflictError, InvalidInputError
 from lti_tool.logs import get_logger
-from lti_tool.models import Award, AwardStatus
+from lti_tool.models import Award, AwardStatus, RevokedBy
 from lti_tool.services import awarding, issuers
 from lti_tool.services.connections import ConnectionBusyError, ConnectionDeadError, with_client
 from lti_tool.toolbox import Toolbox
@@ -37,20 +37,47 @@ def request(tools: Toolbox, course_id: int, award_id: int, reason: str, actor: s
         )
     with tools.database.write() as session:
         award = awarding.find(session, course_id, award_id, lock=True)
-        if award.status in (AwardStatus.REVOKING, AwardStatus.REVOKED, AwardStatus.SENDING):
-            raise ConflictError("This award is revoked already, or just being sent. Reload its page.")
-        was_issued = award.status is AwardStatus.ISSUED
-        if was_issued and not award.course.may_edit_badges:
+        if award.status in (AwardStatus.REVOKING, AwardStatus.REVOKED) or award.revocation_reason:
+            raise ConflictError("This award is revoked already. Reload its page.")
+        if was_sent(award) and not award.course.may_edit_badges:
             raise ConflictError(issuers.STAFF_ONLY)
-        award.status = AwardStatus.REVOKING if was_issued else AwardStatus.REVOKED
-        award.revocation_reason, award.advice, award.hold_reason = reason, None, None
-        award.due_at, award.revoked_at = now, None if was_issued else now
-        text = f"{actor} revokes it: {reason}" if was_issued else f"{actor} took it back before it was sent: {reason}"
-        awarding.add_step(session, award, "revoking" if was_issued else "revoked", text, now)
-        if was_issued:
-            wake(session, "revocation", award.id)
+        start(session, award, reason, actor, RevokedBy.TEACHER, now)
         session.commit()
         log.info("revocation_requested", award_id=award_id)
+
+
+def was_sent(award: Award) -> bool:
+    """Whether Badgr has an assertion for it, or may have one any moment."""
+    return award.status in (AwardStatus.ISSUED, AwardStatus.SENDING)
+
+
+def start(session: Session, award: Award, reason: str, actor: str, by: RevokedBy, now: datetime) -> bool:
+    """Take an award back: at once when Badgr does not have it, else there; whether that has begun.
+
+    One that Badgr may have is revoked as soon as that is known. An account that is only staff may not revoke: then it
+    stays, and says so.
+    """
+    if award.status in (AwardStatus.REVOKING, AwardStatus.REVOKED) or award.revocation_reason:
+        return False
+    if was_sent(award) and not award.course.may_edit_badges:
+        if award.advice != issuers.STAFF_ONLY:
+            award.advice = issuers.STAFF_ONLY
+            awarding.add_step(session, award, "failed", f"{actor} wants to revoke it. {issuers.STAFF_ONLY}", now)
+        return False
+    award.revocation_reason, award.revoked_by, award.advice = reason[:LONGEST_REASON], by, None
+    if award.status is AwardStatus.SENDING or (
+        award.attempts and award.status in (AwardStatus.PENDING, AwardStatus.HELD)
+    ):
+        # Badgr may have it: delivery finds out, sends nothing any more, and has it revoked.
+        awarding.add_step(session, award, "revoking", f"{actor} revokes it: {reason}", now)
+    elif award.status is AwardStatus.ISSUED:
+        award.status, award.due_at = AwardStatus.REVOKING, now
+        awarding.add_step(session, award, "revoking", f"{actor} revokes it: {reason}", now)
+        wake(session, "revocation", award.id)
+    else:
+        award.status, award.hold_reason, award.due_at, award.revoked_at = AwardStatus.REVOKED, None, now, now
+        awarding.add_step(session, award, "revoked", f"{actor} took it back before it was sent: {reason}", now)
+    return True
 
 
 def due_revocations(session: Session, now: datetime, limit: int = 1000) -> list[int]:
@@ -132,7 +159,13 @@ def _later(tools: Toolbox, award_id: int, lease: str, advice: str, now: datetime
 
 def _give_up(tools: Toolbox, award_id: int, lease: str, error: BadgrError, now: datetime) -> AwardStatus | None:
     advice = f"It could not be revoked: {error.advice}"
-    values = {"status": AwardStatus.ISSUED, "lease": None, "advice": advice[:1000], "revocation_reason": None}
+    values = {
+        "status": AwardStatus.ISSUED,
+        "lease": None,
+        "advice": advice[:1000],
+        "revocation_reason": None,
+        "revoked_by": None,
+    }
     return _finish(tools, award_id, lease, values, "failed", advice, now)
 
 

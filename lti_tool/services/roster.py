@@ -12,7 +12,8 @@ from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.nrps import Member, Roster, for_link, read_roster
 from lti_tool.lti.services import ServiceClient
 from lti_tool.models import Course, Enrolment, Person, ResourceLink
-from lti_tool.services import awarding
+from lti_tool.models.platform import CANVAS_ISSUERS
+from lti_tool.services import awarding, matching
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -57,6 +58,8 @@ class _Reader:
         self._platform_id = course.deployment.platform_id
         self._url, self._differences_url = course.memberships_url or "", course.roster_differences_url
         self._link_id, self._now = link_id, now
+        # Canvas' events name people by ids that it tells only with the roster of a link (LMS.md §4.4).
+        self._has_ids_of_its_own = course.deployment.platform.issuer in CANVAS_ISSUERS
 
     def changes(self) -> Roster | None:
         """What has changed; None where the platform does not tell, or has forgotten what we knew."""
@@ -72,7 +75,7 @@ class _Reader:
     def everybody(self) -> Roster:
         """The whole roster; where it keeps addresses back, with those that it tells for the tool's own link."""
         roster = self._read(self._url)
-        if self._link_id is None or all(member.email for member in roster.members):
+        if self._link_id is None or (self._tells_addresses(roster) and not self._has_ids_of_its_own):
             return roster
         try:
             told = {member.sub: member for member in self._read(for_link(self._url, self._link_id)).members}
@@ -82,6 +85,9 @@ class _Reader:
             return roster
         return replace(roster, members=tuple(_completed(member, told.get(member.sub)) for member in roster.members))
 
+    def _tells_addresses(self, roster: Roster) -> bool:
+        return all(member.email for member in roster.members)
+
     def _read(self, url: str) -> Roster:
         return read_roster(self._client, self._platform_id, url, self._now)
 
@@ -89,7 +95,8 @@ class _Reader:
 def _completed(member: Member, told: Member | None) -> Member:
     if told is None:
         return member
-    return replace(member, name=member.name or told.name, email=member.email or told.email)
+    aliases = tuple(dict.fromkeys(member.aliases + told.aliases))
+    return replace(member, name=member.name or told.name, email=member.email or told.email, aliases=aliases)
 
 
 def _link_id(session: Session, course: Course) -> str | None:
@@ -129,7 +136,8 @@ def _store_member(session: Session, course: Course, member: Member, now: datetim
     key = {"platform_id": course.deployment.platform_id, "sub": member.sub}
     person = get_or_create(session, Person, key, name="", created_at=now)
     person.name = member.name or person.name
-    person.email = member.email or person.email
+    matching.note_address(session, person, member.email)
+    matching.learn_person(session, person, member.aliases)
     enrolment = get_or_create(
         session,
         Enrolment,

@@ -1,4 +1,4 @@
-"""Makes rules: which badge class, what earns it; previews them, switches them on and off."""
+"""Makes rules: which badge class, what earns it; previews, edits in versions, switches on and off."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,37 +9,28 @@ from sqlalchemy.orm import Session
 
 from lti_tool.badgr.types import BadgeClass as RemoteBadgeClass
 from lti_tool.db import get_or_create
-from lti_tool.domain.criteria import Completed, Criteria, Decision, ScoreAtLeast, criteria_to_json, decide
 from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import (
-    Activity,
-    Award,
+    AwardRun,
     BadgeClass,
     Connection,
     Course,
-    Enrolment,
+    Person,
     Rule,
     RuleStatus,
+    RuleVersion,
+    RunCause,
 )
-from lti_tool.services import awarding, issuers, narratives
+from lti_tool.services import awarding, drafts, facts, issuers, narratives, runs, standings
+from lti_tool.services.drafts import Draft
+from lti_tool.services.standings import Standing, Subject
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
 
-# A learner with this much of the way behind shows up as "close".
-CLOSE = 0.75
 LONGEST_ADDRESS = 2000
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A rule as an instructor describes it: the activity by our key, or by the title of one yet to be heard of."""
-
-    kind: str
-    percent: float
-    activity_id: int | None
-    new_activity_title: str
+GONE_RULE = "This rule is archived. Make a new one, or copy it."
 
 
 @dataclass(frozen=True)
@@ -52,12 +43,13 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How one learner stands with a rule."""
+class Effect:
+    """What an edit changes for whom: who earns the badge by it, and who has it and would not earn it any more."""
 
-    enrolment: Enrolment
-    decision: Decision
-    has_badge: bool
+    added: list[Standing]
+    added_count: int
+    dropped: list[str]
+    dropped_count: int
 
 
 def create(
@@ -65,7 +57,7 @@ def create(
 ) -> int:
     """Store a rule as a draft, with our copy of its badge class; the id of the rule.
 
-    Raises NotFoundError when the activity is not one of this course.
+    Raises NotFoundError when an activity is not one of this course, InvalidInputError for criteria without sense.
     """
     with tools.database.write() as session:
         course = session.get_one(Course, course_id)
@@ -75,48 +67,82 @@ def create(
         rule = Rule(
             course_id=course_id,
             badge_class_id=badge_class.id,
-            criteria_json=criteria_to_json(_criteria(session, course, draft, now)),
             status=RuleStatus.DRAFT,
+            version=1,
             created_by_id=person_id,
             created_at=now,
         )
         session.add(rule)
+        session.flush()
+        session.add(drafts.version(session, rule, draft, 1, person_id, now))
         session.commit()
         log.info("rule_created", rule_id=rule.id, course_id=course_id, person_id=person_id)
         return rule.id
 
 
-def standings(session: Session, rule: Rule) -> list[Standing]:
-    """How every learner of the course stands with this rule, by name."""
-    enrolments = session.scalars(awarding.learner_query(rule.course_id)).all()
-    scores = awarding.scores_of(session, rule.course_id)
-    has_badge = set(session.scalars(select(Award.person_id).where(Award.badge_class_id == rule.badge_class_id)))
-    return [
-        Standing(
-            enrolment,
-            decide(rule.criteria, scores.get(enrolment.person_id, {}), rule.counts_from),
-            enrolment.person_id in has_badge,
+def effect(session: Session, course_id: int, rule_id: int, draft: Draft) -> Effect:
+    """Whom an edit would add or drop; nothing is stored. Activities that are only named have no results yet."""
+    rule = find(session, course_id, rule_id)
+    subject = Subject(draft.ask, course_id, rule_id, rule.badge_class_id)
+    now_earned = standings.survey(session, subject)
+    owners = standings.owners_of(session, rule.badge_class_id)
+    earners = standings.earners(session, subject)
+    before = standings.earners(session, Subject(rule.ask, course_id, rule_id, rule.badge_class_id))
+    added = [standing for standing in now_earned.earned if not standing.has_badge]
+    dropped = sorted((before & owners) - earners)
+    names = session.scalars(select(Person).where(Person.id.in_(dropped[: standings.SHOWN])).order_by(Person.name))
+    return Effect(added, len(earners - owners), [person.display_name for person in names], len(dropped))
+
+
+def edit(tools: Toolbox, course_id: int, rule_id: int, person_id: int, draft: Draft, now: datetime) -> AwardRun | None:
+    """Change what earns the badge; who has it keeps it. Gives the run of what an active rule awards by it.
+
+    A version that was ever switched on is kept as it was, for the awards that name it.
+    """
+    with tools.database.write() as session:
+        # An event that is being stored waits for us, or we for it: no result slips between the two.
+        session.get_one(Course, course_id, with_for_update=True)
+        rule = find(session, course_id, rule_id)
+        if rule.status is RuleStatus.ARCHIVED:
+            raise ConflictError(GONE_RULE)
+        if rule.activated_at is None:
+            drafts.fill(session, rule, rule.current, draft, now)
+        else:
+            rule.version += 1
+            session.add(drafts.version(session, rule, draft, rule.version, person_id, now))
+            session.flush()
+            session.refresh(rule)
+        run = (
+            _award_all(session, tools, rule, RunCause.EDIT, person_id, now)
+            if rule.status is RuleStatus.ACTIVE
+            else None
         )
-        for enrolment in enrolments
-    ]
+        session.commit()
+        log.info("rule_edited", rule_id=rule_id, course_id=course_id, version=rule.version)
+        return run
 
 
-def activate(tools: Toolbox, course_id: int, rule_id: int, now: datetime, *, also_earned_before: bool) -> None:
-    """Switch a rule on, for what is already done too or from now on; awards open at once for who has earned it."""
+def activate(
+    tools: Toolbox, course_id: int, rule_id: int, person_id: int, now: datetime, *, also_earned_before: bool
+) -> AwardRun:
+    """Switch a rule on, for what is already done too or from now on; awards open at once for who has earned it.
+
+    The run says whether they go out: more than usual at once wait for a person.
+    """
     with tools.database.write() as session:
         # An event that is being stored waits for us, or we for it: no result slips between the two.
         session.get_one(Course, course_id, with_for_update=True)
         rule = find(session, course_id, rule_id)
         if rule.status is RuleStatus.ACTIVE:
             raise ConflictError("This rule is switched on already.")
+        if rule.status is RuleStatus.ARCHIVED:
+            raise ConflictError(GONE_RULE)
+        _start_counting(session, rule, person_id, now, also_earned_before=also_earned_before)
         rule.status, rule.activated_at = RuleStatus.ACTIVE, now
-        rule.counts_from = None if also_earned_before else now
-        titles = awarding.activity_titles(session, course_id)
-        for standing in standings(session, rule):
-            if standing.decision.earned:
-                awarding.open_award(session, rule, standing.enrolment, standing.decision, titles, now)
+        run = _award_all(session, tools, rule, RunCause.SWITCH_ON, person_id, now)
         session.commit()
         log.info("rule_activated", rule_id=rule_id, course_id=course_id)
+        return run
 
 
 def save_options(tools: Toolbox, course_id: int, rule_id: int, options: Options) -> None:
@@ -134,10 +160,12 @@ def save_options(tools: Toolbox, course_id: int, rule_id: int, options: Options)
 
 def pause(tools: Toolbox, course_id: int, rule_id: int) -> None:
     """Stop a rule from opening awards; what is earned already still goes out."""
-    with tools.database.write() as session:
-        find(session, course_id, rule_id).status = RuleStatus.PAUSED
-        session.commit()
-        log.info("rule_paused", rule_id=rule_id, course_id=course_id)
+    _set_status(tools, course_id, rule_id, RuleStatus.PAUSED)
+
+
+def archive(tools: Toolbox, course_id: int, rule_id: int) -> None:
+    """Put a rule away for good: it awards nothing any more and is not shown to learners; its awards stay."""
+    _set_status(tools, course_id, rule_id, RuleStatus.ARCHIVED)
 
 
 def find(session: Session, course_id: int, rule_id: int) -> Rule:
@@ -146,6 +174,59 @@ def find(session: Session, course_id: int, rule_id: int) -> Rule:
     if rule is None:
         raise NotFoundError("There is no such badge rule in this course.")
     return rule
+
+
+def _set_status(tools: Toolbox, course_id: int, rule_id: int, status: RuleStatus) -> None:
+    with tools.database.write() as session:
+        find(session, course_id, rule_id).status = status
+        session.commit()
+        log.info("rule_status", rule_id=rule_id, course_id=course_id, status=status.value)
+
+
+def _award_all(
+    session: Session, tools: Toolbox, rule: Rule, cause: RunCause, person_id: int, now: datetime
+) -> AwardRun:
+    """Open an award for everybody who has earned it, as one run."""
+    who = session.get_one(Person, person_id).display_name
+    run = runs.begin(session, rule.course_id, cause, who, now, rule_id=rule.id)
+    earners = standings.earners(session, Subject(rule.ask, rule.course_id, rule.id, rule.badge_class_id))
+    book = facts.read_facts(session, rule.course_id, [rule], sorted(earners))
+    enrolments = session.scalars(awarding.learner_query(rule.course_id)).all()
+    for enrolment in enrolments:
+        if enrolment.person_id in earners:
+            earned = awarding.achievement(rule, book.decide(rule, enrolment.person_id), book, now)
+            awarding.open_award(session, rule, enrolment, earned, now, run)
+    runs.finish(session, run, tools.settings, now)
+    return run
+
+
+def _start_counting(session: Session, rule: Rule, person_id: int, now: datetime, *, also_earned_before: bool) -> None:
+    """Results count from now on only, or from where they did; that is a version of its own once one was in use."""
+    present = rule.current
+    counts_from = present.counts_from if also_earned_before else max(filter(None, (present.counts_from, now)))
+    if counts_from == present.counts_from:
+        return
+    if rule.activated_at is None:
+        present.counts_from = counts_from
+        return
+    rule.version += 1
+    session.add(
+        RuleVersion(
+            rule_id=rule.id,
+            number=rule.version,
+            criteria_json=present.criteria_json,
+            counts_from=counts_from,
+            counts_until=present.counts_until,
+            fully_graded=present.fully_graded,
+            needs_approval=present.needs_approval,
+            on_fall=present.on_fall,
+            repeat=present.repeat,
+            created_by_id=person_id,
+            created_at=now,
+        )
+    )
+    session.flush()
+    session.refresh(rule)
 
 
 def _copy_badge_class(
@@ -157,19 +238,3 @@ def _copy_badge_class(
     badge_class.issuer_name = course.issuer_name or badge_class.issuer_name
     issuers.copy(badge_class, remote, now)
     return badge_class
-
-
-def _criteria(session: Session, course: Course, draft: Draft, now: datetime) -> Criteria:
-    if draft.activity_id is not None:
-        activity = session.scalar(
-            select(Activity).where(Activity.id == draft.activity_id, Activity.course_id == course.id)
-        )
-        if activity is None:
-            raise NotFoundError("There is no such activity in this course.")
-    else:
-        activity = Activity(course_id=course.id, title=draft.new_activity_title, created_at=now)
-        session.add(activity)
-        session.flush()
-    if draft.kind == "score":
-        return ScoreAtLeast(activity.id, draft.percent)
-    return Completed(activity.id)

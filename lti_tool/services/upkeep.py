@@ -17,7 +17,19 @@ from lti_tool.models import (
     OneTimeToken,
     Visit,
 )
-from lti_tool.services import audit, changes, columns, delivery, intake, revocation, roster
+from lti_tool.services import (
+    audit,
+    changes,
+    columns,
+    delivery,
+    evaluation,
+    events,
+    health,
+    intake,
+    pulls,
+    revocation,
+    roster,
+)
 from lti_tool.toolbox import Toolbox
 
 ALIVE_WITHIN = timedelta(minutes=3)
@@ -27,6 +39,8 @@ def sweep(tools: Toolbox, now: datetime) -> list[tuple[str, int]]:
     """Every row that is due, as kind and id, whatever messages were lost; expired rows are removed on the way."""
     beat(tools, "worker", now)
     with tools.database.write() as session:
+        health.raise_alarms(session, now)
+        events.remove_old_bodies(session, tools.settings, now)
         for expiring in (OneTimeToken, Visit, AdminVisit, LearnerVisit):
             session.execute(delete(expiring).where(expiring.expires_at < now))
         days = tools.settings.key_rotation_days
@@ -49,6 +63,8 @@ def sweep(tools: Toolbox, now: datetime) -> list[tuple[str, int]]:
         due += [("award", award_id) for award_id in delivery.due_awards(session, now)]
         due += [("revocation", award_id) for award_id in revocation.due_revocations(session, now)]
         due += [("score", award_id) for award_id in columns.due_scores(session, now)]
+        due += [("person", enrolment_id) for enrolment_id in evaluation.due_people(session, now)]
+        due += [("pull", course_id) for course_id in pulls.due_courses(session, now)]
         due += [("roster", course_id) for course_id in waiting_for_roster]
     return due + [("changes", connection_id) for connection_id in changes.due_connections(tools, now)]
 

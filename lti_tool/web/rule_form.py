@@ -3,7 +3,8 @@
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
-from lti_tool.services.rules import Draft
+from lti_tool.domain.criteria import Completed, ScoreAtLeast
+from lti_tool.services.drafts import Draft
 
 DEFAULTS = {"badge_class": "", "kind": "score", "percent": "80", "activity": "", "new_activity": ""}
 
@@ -36,7 +37,9 @@ def read_rule_form(form: Mapping[str, str], badge_classes: Container[str], activ
         errors["activity"] = "Choose an activity of this course, or enter the name of another one."
     if errors or percent is None:
         return RuleForm(values, errors, None)
-    return RuleForm(values, {}, Draft(values["kind"], percent, activity_id, values["new_activity"]))
+    key = -1 if activity_id is None else activity_id
+    criteria = ScoreAtLeast(key, percent) if values["kind"] == "score" else Completed(key)
+    return RuleForm(values, {}, Draft(criteria, {-1: values["new_activity"]}))
 
 
 def _percent(text: str) -> float | None:

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from lti_tool.badgr.types import BadgeClass
 from lti_tool.errors import ConflictError
-from lti_tool.models import Activity, Visit
+from lti_tool.models import Activity, RunStatus, Visit
 from lti_tool.services import columns, connections, issuers, rules
 from lti_tool.services.reports.common import BadgeView
 from lti_tool.services.reports.rule import rule_report
@@ -89,9 +89,12 @@ def rule(course_id: int, rule_id: int) -> str:
 @blueprint.post("/rules/<int:rule_id>/activate")
 def activate_rule(course_id: int, rule_id: int) -> Response:
     """Switch a rule on."""
-    access.enter_as_teacher()
+    visit = access.enter_as_teacher()
     also_before = request.form.get("scope") != "from_now"
-    rules.activate(tools(), course_id, rule_id, utc_now(), also_earned_before=also_before)
+    run = rules.activate(tools(), course_id, rule_id, visit.person_id, utc_now(), also_earned_before=also_before)
+    if run.status is RunStatus.WAITING:
+        flash("Switched on. So many badges at once wait for you: look at the list, and confirm it.", "warning")
+        return redirect(url_for("runs.run", course_id=course_id, run_id=run.id), 303)
     flash("Switched on. Badges go out by themselves from now on.", "success")
     return redirect(url_for("rules.rule", course_id=course_id, rule_id=rule_id), 303)
 

@@ -10,7 +10,14 @@ blueprint = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 
 
 @blueprint.post("/<source_id>")
-def receive(source_id: str) -> tuple[Response, int]:
-    """Take a delivery in: 202 with its id; the same delivery again gets the same answer."""
-    accepted = intake.accept(tools(), source_id, dict(request.headers), request.get_data(), utc_now())
-    return jsonify(id=accepted.event_id, repeat=accepted.is_repeat), 202
+@blueprint.post("/<source_id>/statements")
+@blueprint.put("/<source_id>/statements")
+def receive(source_id: str) -> tuple[Response | str, int]:
+    """Take a delivery in: 202 with its id, or what the sender expects; the same delivery again gets the same answer.
+
+    `/statements` is where xAPI sends to (xAPI 1.0.3, part three, §2.1).
+    """
+    headers, query = dict(request.headers), request.args.to_dict()
+    accepted = intake.accept(tools(), source_id, headers, query, request.get_data(), utc_now())
+    body = accepted.answer.body
+    return "" if body is None else jsonify(body), accepted.answer.status

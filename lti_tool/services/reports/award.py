@@ -5,9 +5,9 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from lti_tool.domain.criteria import describe
+from lti_tool.domain.criteria import badges_of, describe
 from lti_tool.models import Award, AwardStatus, Event
-from lti_tool.services import awarding
+from lti_tool.services import facts
 from lti_tool.services.reports.common import (
     BadgeView,
     ReasonView,
@@ -50,6 +50,11 @@ class AwardView:
     was_sent: bool
     expires_at: datetime | None
     next_attempt_at: datetime | None
+    # The version of the rule that earned it.
+    version: int
+    by_hand: bool
+    # Why the results do not earn it any more; None while they do.
+    fall_detail: str | None
 
 
 def award_view(session: Session, award: Award) -> AwardView:
@@ -66,15 +71,24 @@ def award_view(session: Session, award: Award) -> AwardView:
         achieved_at=award.achieved_at,
         issued_at=award.issued_at,
         verify_url=award.open_badge_id,
-        sentence=describe(award.rule.criteria, awarding.activity_titles(session, award.course_id)),
+        sentence=_sentence(session, award),
+        version=award.rule_version.number,
+        by_hand=award.by_hand,
+        fall_detail=award.fall_detail if award.fell_at is not None else None,
         reasons=[reason_view(reason) for reason in award.reasons],
         steps=_steps(session, award),
         can_retry=waits or award.status is AwardStatus.FAILED,
-        can_revoke=award.status not in (AwardStatus.REVOKING, AwardStatus.REVOKED, AwardStatus.SENDING),
+        can_revoke=award.status not in (AwardStatus.REVOKING, AwardStatus.REVOKED) and not award.revocation_reason,
         was_sent=award.assertion_id is not None,
         expires_at=award.expires_at,
         next_attempt_at=award.due_at if waits else None,
     )
+
+
+def _sentence(session: Session, award: Award) -> str:
+    criteria = award.rule_version.criteria
+    names = facts.badge_names(session, badges_of(criteria))
+    return describe(criteria, facts.activity_titles(session, award.course_id), names)
 
 
 def _steps(session: Session, award: Award) -> list[StepView]:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.domain.criteria import describe
 from lti_tool.models import Award, AwardStatus, Course, HoldReason, Rule, RuleStatus
-from lti_tool.services import awarding, grants
+from lti_tool.services import awarding, drafts, facts, grants, holding
 from lti_tool.services.reports.common import ON_THE_WAY, BadgeView, badge_view
 
 
@@ -93,7 +93,7 @@ def course_report(session: Session, course_id: int) -> CourseReport:
         connection=_connection(session, course),
         issuer_name=course.issuer_name,
         counts=counts,
-        rules=_rules(session, course_id, counts.learners),
+        rules=_rules(session, course, counts.learners),
         stuck=_stuck(session, course_id, counts.failed),
         roster_error=course.roster_error,
     )
@@ -118,23 +118,26 @@ def _connection(session: Session, course: Course) -> ConnectionView | None:
     )
 
 
-def _rules(session: Session, course_id: int, learners: int) -> list[RuleCard]:
-    titles = awarding.activity_titles(session, course_id)
+def _rules(session: Session, course: Course, learners: int) -> list[RuleCard]:
+    titles, names = facts.activity_titles(session, course.id), drafts.offered_badges(session, course)
     issued = dict(
         session.execute(
             select(Award.rule_id, func.count())
-            .where(Award.course_id == course_id, Award.status == AwardStatus.ISSUED)
+            .where(Award.course_id == course.id, Award.status == AwardStatus.ISSUED)
             .group_by(Award.rule_id)
         ).all()
     )
     rules = session.scalars(
-        select(Rule).where(Rule.course_id == course_id).options(joinedload(Rule.badge_class)).order_by(Rule.id)
+        select(Rule)
+        .where(Rule.course_id == course.id, Rule.status != RuleStatus.ARCHIVED)
+        .options(joinedload(Rule.badge_class))
+        .order_by(Rule.id)
     )
     return [
         RuleCard(
             id=rule.id,
             badge=badge_view(rule.badge_class),
-            sentence=describe(rule.criteria, titles),
+            sentence=describe(rule.criteria, titles, names),
             status=rule.status.value,
             issued=issued.get(rule.id, 0),
             learners=learners,
@@ -150,7 +153,7 @@ def _stuck(session: Session, course_id: int, failed: int) -> list[Stuck]:
         .group_by(Award.hold_reason)
     )
     held = [
-        Stuck(awarding.HOLD_LABEL[reason], awarding.HOLD_ADVICE[reason], number, reason is HoldReason.NO_CONNECTION)
+        Stuck(holding.HOLD_LABEL[reason], holding.HOLD_ADVICE[reason], number, reason is HoldReason.NO_CONNECTION)
         for reason, number in session.execute(query)
         if reason is not None
     ]

@@ -6,11 +6,11 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from lti_tool.domain.criteria import Decision, decide, describe
-from lti_tool.domain.events import Score
-from lti_tool.models import Award, AwardStatus, HoldReason, Rule, RuleStatus
-from lti_tool.services import awarding
-from lti_tool.services.reports.common import BadgeView, ReasonView, badge_view, state_of
+from lti_tool.domain.criteria import describe
+from lti_tool.models import Award, AwardStatus, HoldReason, RevokedBy, Rule, RuleStatus
+from lti_tool.services import facts
+from lti_tool.services.facts import FactBook
+from lti_tool.services.reports.common import BadgeView, ReasonView, badge_view, reason_views, state_of
 
 DETAIL = {
     "issued": "Issued by Badgr.",
@@ -29,6 +29,8 @@ HOLD_DETAIL = {
         "Earned. It waits because the course is not connected to Badgr at the moment. Your teacher has been told; "
         "you need not do anything."
     ),
+    HoldReason.APPROVAL: "Earned. It comes when your teacher has looked at it and approved it.",
+    HoldReason.BRAKE: "Earned. Your teacher is asked to confirm a long list of badges, and yours is on it.",
 }
 LABEL = {
     "issued": "Earned",
@@ -82,27 +84,20 @@ def learner_report(session: Session, course_id: int, person_id: int) -> LearnerR
     """The badges of one course for one learner."""
     rules = session.scalars(
         select(Rule)
-        .where(Rule.course_id == course_id, Rule.status != RuleStatus.DRAFT)
+        .where(Rule.course_id == course_id, Rule.status.not_in((RuleStatus.DRAFT, RuleStatus.ARCHIVED)))
         .options(joinedload(Rule.badge_class))
         .order_by(Rule.id)
     ).all()
-    awards = {
-        award.badge_class_id: award
-        for award in session.scalars(
-            select(Award).where(
-                Award.person_id == person_id,
-                Award.badge_class_id.in_([rule.badge_class_id for rule in rules]),
-            )
-        )
-    }
-    scores = awarding.scores_of(session, course_id, [person_id]).get(person_id, {})
-    titles = awarding.activity_titles(session, course_id)
     shown = {rule.badge_class_id: rule for rule in rules}
+    query = select(Award).where(Award.person_id == person_id, Award.badge_class_id.in_(shown))
+    # Each badge once, as it stands now: of one that was earned again, the newest.
+    awards = {award.badge_class_id: award for award in session.scalars(query.order_by(Award.number))}
+    book = facts.read_facts(session, course_id, rules, [person_id])
     earned = [_earned(shown[key], award) for key, award in awards.items()]
     still_open = [
-        _open(rule, scores, titles)
+        _open(rule, book, person_id)
         for rule in rules
-        if rule.status is RuleStatus.ACTIVE and rule.badge_class_id not in awards
+        if rule.status is RuleStatus.ACTIVE and _may_be_earned(awards.get(rule.badge_class_id))
     ]
     return LearnerReport(earned, still_open)
 
@@ -129,15 +124,16 @@ def _detail(award: Award, status: str) -> str:
     return DETAIL[status]
 
 
-def _open(rule: Rule, scores: dict[int, Score], titles: dict[int, str]) -> OpenBadge:
-    decision: Decision = decide(rule.criteria, scores, rule.counts_from)
+def _may_be_earned(award: Award | None) -> bool:
+    return award is None or (award.status is AwardStatus.REVOKED and award.revoked_by is RevokedBy.FALL)
+
+
+def _open(rule: Rule, book: FactBook, person_id: int) -> OpenBadge:
+    decision = book.decide(rule, person_id)
     return OpenBadge(
         rule_id=rule.id,
         badge=badge_view(rule.badge_class),
-        sentence=describe(rule.criteria, titles),
+        sentence=describe(rule.criteria, book.titles, book.badge_names),
         progress=decision.progress,
-        reasons=[
-            ReasonView(titles.get(reason.activity_id, ""), reason.met, reason.detail, reason.occurred_at)
-            for reason in decision.reasons
-        ],
+        reasons=reason_views(decision, book),
     )

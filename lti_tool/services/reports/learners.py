@@ -6,9 +6,9 @@ from math import ceil
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from lti_tool.domain.criteria import Decision, decide
-from lti_tool.models import Award, Enrolment, Person, Rule
-from lti_tool.services import awarding
+from lti_tool.domain.decision import Decision
+from lti_tool.models import Award, Enrolment, Person, Rule, RuleStatus
+from lti_tool.services import awarding, facts
 from lti_tool.services.reports.common import BadgeView, badge_view, label_of, state_of
 
 PAGE_SIZE = 50
@@ -47,7 +47,10 @@ class LearnerTable:
 def learner_table(session: Session, course_id: int, query: str, page: int) -> LearnerTable:
     """The learners whose name or address contains `query`, 50 a page, pages from 1."""
     rules = session.scalars(
-        select(Rule).where(Rule.course_id == course_id).options(joinedload(Rule.badge_class)).order_by(Rule.id)
+        select(Rule)
+        .where(Rule.course_id == course_id, Rule.status != RuleStatus.ARCHIVED)
+        .options(joinedload(Rule.badge_class))
+        .order_by(Rule.id)
     ).all()
     learners = awarding.learner_query(course_id).options(joinedload(Enrolment.person))
     if query:
@@ -64,25 +67,23 @@ def learner_table(session: Session, course_id: int, query: str, page: int) -> Le
 
 def _rows(session: Session, course_id: int, rules: list[Rule], enrolments: list[Enrolment]) -> list[LearnerRow]:
     people = [enrolment.person_id for enrolment in enrolments]
-    scores = awarding.scores_of(session, course_id, people)
+    book = facts.read_facts(session, course_id, rules, people)
     awards = {
         (award.person_id, award.badge_class_id): award
         for award in session.scalars(
-            select(Award).where(
-                Award.person_id.in_(people),
-                Award.badge_class_id.in_([rule.badge_class_id for rule in rules]),
-            )
+            select(Award)
+            .where(Award.person_id.in_(people), Award.badge_class_id.in_([rule.badge_class_id for rule in rules]))
+            .order_by(Award.number)
         )
     }
     rows = []
     for enrolment in enrolments:
         person = enrolment.person
-        own = scores.get(person.id, {})
         cells = [
             _cell(
                 course_id,
                 awards.get((person.id, rule.badge_class_id)),
-                decide(rule.criteria, own, rule.counts_from),
+                book.decide(rule, person.id),
             )
             for rule in rules
         ]
@@ -98,4 +99,4 @@ def _cell(course_id: int, award: Award | None, decision: Decision) -> Cell:
     if decision.earned:
         return Cell("progress", "Earned, rule not on", 1.0, None)
     state = "progress" if decision.progress else "none"
-    return Cell(state, " ".join(reason.detail for reason in decision.reasons), decision.progress, None)
+    return Cell(state, decision.detail, decision.progress, None)

@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session, joinedload
 from lti_tool.badgr.types import Lifetime
 from lti_tool.domain.criteria import describe
 from lti_tool.models import Award, Rule
-from lti_tool.services import awarding, columns, rules
+from lti_tool.services import columns, drafts, facts, holding, rules, standings
 from lti_tool.services.reports.common import BadgeView, badge_view, label_of, state_of
+from lti_tool.services.standings import Standing, Subject
 
 SHOWN = 100
 
@@ -87,13 +88,13 @@ class RuleReport:
 def rule_report(session: Session, course_id: int, rule_id: int) -> RuleReport:
     """The page of a rule of this course; raises NotFoundError."""
     rule = rules.find(session, course_id, rule_id)
-    titles = awarding.activity_titles(session, course_id)
+    titles, names = facts.activity_titles(session, course_id), drafts.offered_badges(session, rule.course)
     view = RuleView(
         id=rule.id,
         badge=badge_view(rule.badge_class),
-        sentence=describe(rule.criteria, titles),
+        sentence=describe(rule.criteria, titles, names),
         status=rule.status.value,
-        counts_from=rule.counts_from,
+        counts_from=rule.current.counts_from,
         activated_at=rule.activated_at,
         has_column=rule.has_column,
         can_have_column=columns.is_offered(rule.course),
@@ -117,33 +118,26 @@ def _lifetime(rule: Rule) -> str:
 
 
 def _preview(session: Session, rule: Rule) -> Preview:
-    standings = rules.standings(session, rule)
-    earned = [standing for standing in standings if standing.decision.earned]
-    close = [s for s in standings if not s.decision.earned and s.decision.progress >= rules.CLOSE]
-    unreachable = [s for s in earned if not s.has_badge and _note(rule, s) is not None]
+    found = standings.survey(session, Subject(rule.ask, rule.course_id, rule.id, rule.badge_class_id))
     return Preview(
-        earned=[_person(rule, standing) for standing in earned[:SHOWN]],
-        close=[_person(rule, standing) for standing in close[:SHOWN]],
-        unreachable=[_person(rule, standing) for standing in unreachable[:SHOWN]],
-        earned_count=len(earned),
-        close_count=len(close),
-        unreachable_count=len(unreachable),
-        new_count=sum(not standing.has_badge for standing in earned),
-        rest=len(standings) - len(earned) - len(close),
-        total=len(standings),
+        earned=[_person(standing) for standing in found.earned],
+        close=[_person(standing) for standing in found.close],
+        unreachable=[_person(standing) for standing in found.unreachable],
+        earned_count=found.earned_count,
+        close_count=found.close_count,
+        unreachable_count=found.unreachable_count,
+        new_count=found.new_count,
+        rest=found.rest,
+        total=found.total,
         is_list_awaited=rule.course.memberships_url is not None and rule.course.roster_synced_at is None,
     )
 
 
-def _person(rule: Rule, standing: rules.Standing) -> PreviewPerson:
-    detail = " ".join(reason.detail for reason in standing.decision.reasons)
-    note = "Has this badge already" if standing.has_badge else _note(rule, standing)
-    return PreviewPerson(standing.enrolment.person.display_name, detail, note)
-
-
-def _note(rule: Rule, standing: rules.Standing) -> str | None:
-    reason = awarding.why_held(rule.course, standing.enrolment)
-    return awarding.HOLD_LABEL[reason] if reason else None
+def _person(standing: Standing) -> PreviewPerson:
+    note = None if standing.hold is None else holding.HOLD_LABEL[standing.hold]
+    if standing.has_badge:
+        note = "Has this badge already"
+    return PreviewPerson(standing.name, standing.decision.detail, note)
 
 
 def _awards(session: Session, rule: Rule) -> list[AwardRow]:

@@ -1,0 +1,174 @@
+"""Awards and revocations by a teacher's hand: one, many, or a table (CSV), checked whole before anything happens."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from lti_tool.errors import ConflictError, InvalidInputError
+from lti_tool.logs import get_logger
+from lti_tool.models import Award, AwardRun, Enrolment, Person, RevokedBy, Rule, RuleStatus, RunCause
+from lti_tool.services import awarding, exceptions, issuers, revocation, rules, runs
+from lti_tool.services.awarding import Achievement
+from lti_tool.services.evaluation import ALIVE
+from lti_tool.toolbox import Toolbox
+
+log = get_logger(__name__)
+
+LONGEST_NOTE = 255
+MOST_LINES = 5000
+COLUMNS = ("learner", "action", "note")
+ACTIONS = ("award", "revoke")
+NOT_ON = "Switch the rule on first: learners do not see a badge that is a draft."
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a table: whom, what, why."""
+
+    person_id: int
+    action: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it: how many were awarded, revoked, or left as they were; and whether awards wait for a person."""
+
+    awarded: int
+    revoked: int
+    unchanged: int
+    run: AwardRun | None
+
+
+def award(
+    tools: Toolbox, course_id: int, rule_id: int, person_ids: Sequence[int], note: str, actor_id: int, now: datetime
+) -> Outcome:
+    """Award the badge of a rule to learners of the course; raises NotFoundError, InvalidInputError."""
+    note = checked_note(note)
+    return carry_out(tools, course_id, rule_id, [Line(key, "award", note) for key in person_ids], actor_id, now)
+
+
+def read_table(session: Session, course_id: int, rule_id: int, text: str) -> list[Line]:
+    """The lines of a table with the columns learner (address or id in the LMS), action and note.
+
+    Raises InvalidInputError with every fault, each with the number of its line.
+    """
+    rules.find(session, course_id, rule_id)
+    rows = _rows(text)
+    people = _people(session, course_id)
+    lines: list[Line] = []
+    faults: list[str] = []
+    seen: set[int] = set()
+    for number, row in rows:
+        learner, action = row["learner"].strip(), (row["action"].strip() or "award").lower()
+        found = people.get(learner.casefold(), set())
+        note = " ".join(row["note"].split())
+        fault = None
+        if not found:
+            fault = f"“{learner[:80]}” is not a learner of this course"
+        elif len(found) > 1:
+            fault = f"“{learner[:80]}” means several learners of this course; use the id in the LMS"
+        elif action not in ACTIONS:
+            fault = f"the action must be award or revoke, not “{action[:40]}”"
+        elif not 1 <= len(note) <= LONGEST_NOTE:
+            fault = f"the note must have 1 to {LONGEST_NOTE} characters"
+        elif found & seen:
+            fault = f"“{learner[:80]}” stands in an earlier line already"
+        if fault:
+            faults.append(f"Line {number}: {fault}.")
+            continue
+        seen |= found
+        lines.append(Line(next(iter(found)), action, note))
+    if faults:
+        raise InvalidInputError("\n".join(faults[:50]), "Nothing was changed: the table has faults")
+    return lines
+
+
+def carry_out(
+    tools: Toolbox, course_id: int, rule_id: int, lines: Sequence[Line], actor_id: int, now: datetime
+) -> Outcome:
+    """Award and revoke as the lines say, all in one; raises ConflictError when the account may not revoke."""
+    with tools.database.write() as session:
+        rule = rules.find(session, course_id, rule_id)
+        if rule.status in (RuleStatus.ARCHIVED, RuleStatus.DRAFT):
+            raise ConflictError(rules.GONE_RULE if rule.status is RuleStatus.ARCHIVED else NOT_ON)
+        if any(line.action == "revoke" for line in lines) and not rule.course.may_edit_badges:
+            raise ConflictError(issuers.STAFF_ONLY)
+        who = session.get_one(Person, actor_id).display_name
+        given = [line for line in lines if line.action == "award"]
+        people = exceptions.learners_of(session, course_id, [line.person_id for line in lines])
+        learners = {enrolment.person_id: enrolment for enrolment in people}
+        run = runs.begin(session, course_id, RunCause.BY_HAND, who, now, rule_id=rule.id) if given else None
+        awarded = sum(_award(session, rule, learners[line.person_id], line.note, who, now, run) for line in given)
+        revoked = sum(_revoke(session, rule, line, who, now) for line in lines if line.action == "revoke")
+        if run is not None:
+            runs.finish(session, run, tools.settings, now)
+        session.commit()
+        log.info("by_hand", rule_id=rule_id, awarded=awarded, revoked=revoked)
+        return Outcome(awarded, revoked, len(lines) - awarded - revoked, run)
+
+
+def checked_note(note: str) -> str:
+    """The note, in one line; raises InvalidInputError for none or too long a one."""
+    note = " ".join(note.split())
+    if not 1 <= len(note) <= LONGEST_NOTE:
+        raise InvalidInputError(f"note: say why, in 1 to {LONGEST_NOTE} characters. It stands in the award's history.")
+    return note
+
+
+def _award(
+    session: Session, rule: Rule, enrolment: Enrolment, note: str, who: str, now: datetime, run: AwardRun | None
+) -> bool:
+    detail = f"{note} ({who})"
+    reason = {"activity": "Awarded by hand", "met": True, "detail": detail, "occurred_at": now.isoformat()}
+    earned = Achievement(
+        "Awarded by hand", detail, [reason | {"event": None, "depth": 0, "group": False}], now, by_hand=True
+    )
+    return awarding.open_award(session, rule, enrolment, earned, now, run) is not None
+
+
+def _revoke(session: Session, rule: Rule, line: Line, who: str, now: datetime) -> bool:
+    query = (
+        select(Award)
+        .where(Award.rule_id == rule.id, Award.person_id == line.person_id, Award.status.in_(ALIVE))
+        .order_by(Award.number.desc())
+        .with_for_update()
+    )
+    found = session.scalars(query).first()
+    return found is not None and revocation.start(session, found, line.note, who, RevokedBy.TEACHER, now)
+
+
+def _rows(text: str) -> list[tuple[int, dict[str, str]]]:
+    text = text.removeprefix("\ufeff")
+    first = text.split("\n", 1)[0]
+    # Spreadsheets of half the world write semicolons.
+    reader = csv.DictReader(io.StringIO(text), delimiter=";" if first.count(";") > first.count(",") else ",")
+    names = {(name or "").strip().lower(): name for name in reader.fieldnames or []}
+    missing = [column for column in COLUMNS if column not in names]
+    if missing:
+        raise InvalidInputError(f"The first line must name the columns {', '.join(COLUMNS)}; {missing[0]} is missing.")
+    rows = []
+    try:
+        for row in reader:
+            values = {column: row.get(names[column]) or "" for column in COLUMNS}
+            if any(value.strip() for value in values.values()):
+                rows.append((reader.line_num, values))
+    except csv.Error as error:
+        raise InvalidInputError(f"Line {reader.line_num} cannot be read: {error}.") from None
+    if not 1 <= len(rows) <= MOST_LINES:
+        raise InvalidInputError(f"The table must have 1 to {MOST_LINES} lines below the names of its columns.")
+    return rows
+
+
+def _people(session: Session, course_id: int) -> dict[str, set[int]]:
+    query = awarding.learner_query(course_id).with_only_columns(Person.id, Person.sub, Person.email)
+    people: dict[str, set[int]] = {}
+    for person_id, sub, email in session.execute(query):
+        for name in filter(None, (sub, email)):
+            people.setdefault(name.casefold(), set()).add(person_id)
+    return people

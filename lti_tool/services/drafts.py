@@ -1,0 +1,94 @@
+"""What an instructor asks for: checked, and stored as a version of a rule."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from lti_tool.domain.criteria import Ask, Criteria, activities_of, badges_of, check, criteria_to_json, moved
+from lti_tool.errors import InvalidInputError, NotFoundError
+from lti_tool.models import Activity, BadgeClass, Course, OnFall, Repeat, Rule, RuleVersion
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What an instructor asks for.
+
+    An activity that no source has told of yet is named by its title: `new_activities` has it under the negative key
+    by which the criteria speak of it.
+    """
+
+    criteria: Criteria
+    new_activities: Mapping[int, str] = field(default_factory=dict)
+    counts_from: datetime | None = None
+    counts_until: datetime | None = None
+    fully_graded: bool = True
+    needs_approval: bool = False
+    on_fall: OnFall = OnFall.KEEP
+    repeat: Repeat = Repeat.ONCE
+
+    @property
+    def ask(self) -> Ask:
+        """What is asked of a person."""
+        return Ask(self.criteria, self.counts_from, self.counts_until, self.fully_graded)
+
+
+def offered_badges(session: Session, course: Course) -> dict[int, str]:
+    """The badges that a rule of this course may ask for first: those of its issuer and of its own rules, by name."""
+    own = select(Rule.badge_class_id).where(Rule.course_id == course.id)
+    query = select(BadgeClass.id, BadgeClass.name).where(
+        BadgeClass.id.in_(own)
+        | (
+            (BadgeClass.issuer_entity_id == course.issuer_entity_id)
+            & (BadgeClass.server_id == (course.connection.server_id if course.connection else None))
+        )
+    )
+    return {row.id: row.name for row in session.execute(query.order_by(BadgeClass.name, BadgeClass.id))}
+
+
+def version(session: Session, rule: Rule, draft: Draft, number: int, person_id: int, now: datetime) -> RuleVersion:
+    """A version of a rule that says what the draft says; raises as `fill` does."""
+    made = RuleVersion(rule_id=rule.id, number=number, created_by_id=person_id, created_at=now)
+    fill(session, rule, made, draft, now)
+    return made
+
+
+def fill(session: Session, rule: Rule, version: RuleVersion, draft: Draft, now: datetime) -> None:
+    """Write a draft into a version; raises NotFoundError for a foreign activity or badge, InvalidInputError."""
+    if draft.counts_from and draft.counts_until and draft.counts_from >= draft.counts_until:
+        raise InvalidInputError("until: must be after the moment from which results count.")
+    version.criteria_json = criteria_to_json(_criteria(session, rule, draft, now))
+    version.counts_from, version.counts_until = draft.counts_from, draft.counts_until
+    version.fully_graded, version.needs_approval = draft.fully_graded, draft.needs_approval
+    version.on_fall, version.repeat = draft.on_fall, draft.repeat
+
+
+def _criteria(session: Session, rule: Rule, draft: Draft, now: datetime) -> Criteria:
+    """The criteria with every activity in our books; raises NotFoundError, InvalidInputError."""
+    try:
+        check(draft.criteria)
+    except ValueError as error:
+        raise InvalidInputError(f"criteria: {error}.") from None
+    if rule.badge_class_id in badges_of(draft.criteria):
+        raise InvalidInputError("criteria: a badge cannot be earned by having itself.")
+    wanted = activities_of(draft.criteria)
+    keys = {key: _named(session, rule.course_id, draft.new_activities[key], now) for key in wanted if key < 0}
+    known = {key for key in wanted if key >= 0}
+    here = select(func.count()).where(Activity.id.in_(known), Activity.course_id == rule.course_id)
+    if session.scalar(here) != len(known):
+        raise NotFoundError("There is no such activity in this course.")
+    if not badges_of(draft.criteria) <= offered_badges(session, rule.course).keys():
+        raise NotFoundError("There is no such badge.")
+    return moved(draft.criteria, keys | {key: key for key in known})
+
+
+def _named(session: Session, course_id: int, title: str, now: datetime) -> int:
+    same = select(Activity).where(Activity.course_id == course_id, func.lower(Activity.title) == title.lower())
+    activity = session.scalar(same.order_by(Activity.id).limit(1))
+    if activity is None:
+        activity = Activity(course_id=course_id, title=title, created_at=now)
+        session.add(activity)
+        session.flush()
+    return activity.id

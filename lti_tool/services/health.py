@@ -1,0 +1,59 @@
+"""Counts what goes wrong at sources, and raises the alarm when one that used to speak falls silent."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from lti_tool.db import get_or_create
+from lti_tool.logs import get_logger
+from lti_tool.models import Event, Source, SourceHour
+from lti_tool.services.sources import PULL_KIND
+from lti_tool.toolbox import Toolbox
+
+log = get_logger(__name__)
+
+
+def note_refusal(tools: Toolbox, source_id: int, reason: str, now: datetime) -> None:
+    """Count a delivery that was refused, and keep why."""
+    with tools.database.write() as session:
+        _hour(session, source_id, now).failures += 1
+        source = session.get_one(Source, source_id)
+        source.last_fault_at, source.last_fault = now, reason[:500]
+        session.commit()
+
+
+def note_lost(session: Session, platform_id: int, number: int, now: datetime) -> None:
+    """Count results that the LMS has, and that the sources which should have told them did not."""
+    query = select(Source.id).where(Source.platform_id == platform_id, Source.kind != PULL_KIND, Source.enabled)
+    for source_id in session.scalars(query):
+        _hour(session, source_id, now).lost += number
+
+
+def silent_sources(session: Session, now: datetime) -> list[Source]:
+    """The sources that have spoken once, and not for as long as an administrator thinks normal."""
+    last = select(Event.source_id, func.max(Event.received_at).label("at")).group_by(Event.source_id).subquery()
+    query = (
+        select(Source, last.c.at)
+        .join(last, last.c.source_id == Source.id)
+        .where(Source.enabled, Source.alarm_after_hours > 0)
+    )
+    return [s for s, at in session.execute(query) if at < now - timedelta(hours=s.alarm_after_hours)]
+
+
+def raise_alarms(session: Session, now: datetime) -> None:
+    """Say once that a source has fallen silent, and forget it when it speaks again."""
+    silent = {source.id for source in silent_sources(session, now)}
+    query = select(Source).where(Source.alarmed_at.is_not(None) | Source.id.in_(silent)).with_for_update()
+    for source in session.scalars(query):
+        if source.id not in silent:
+            source.alarmed_at = None
+            log.warning("source_speaks_again", source_id=source.id)
+        elif source.alarmed_at is None:
+            source.alarmed_at = now
+            log.error("source_silent", source_id=source.id, hours=source.alarm_after_hours)
+
+
+def _hour(session: Session, source_id: int, now: datetime) -> SourceHour:
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    return get_or_create(session, SourceHour, {"source_id": source_id, "hour": hour}, failures=0, lost=0)

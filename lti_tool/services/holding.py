@@ -1,0 +1,65 @@
+"""What holds an award back, in words: for the page of the course, for the time line, and what to do about it."""
+
+from lti_tool.domain.launch import Role
+from lti_tool.models import Award, Course, Enrolment, HoldReason, RunStatus
+
+HOLD_LABEL = {
+    HoldReason.NO_EMAIL: "Held: no e-mail address",
+    HoldReason.NOT_ON_ROSTER: "Held: not on the course list yet",
+    HoldReason.NOT_A_LEARNER: "Held: not a learner",
+    HoldReason.NO_CONNECTION: "Held: no Badgr connection",
+    HoldReason.APPROVAL: "Waits for a teacher's approval",
+    HoldReason.BRAKE: "Held: more awards at once than usual",
+}
+HOLD_ADVICE = {
+    HoldReason.NO_EMAIL: (
+        "The LMS does not tell this learner's address; ask the LMS administrator to let the "
+        "Badges tool see e-mail addresses. The badge goes out by itself as soon as the address is known."
+    ),
+    HoldReason.NOT_ON_ROSTER: (
+        "The LMS has not yet confirmed that this person is a learner in this course. The badge goes out by "
+        "itself when the course list says so or the person opens Badges."
+    ),
+    HoldReason.NOT_A_LEARNER: (
+        "This person is not a learner in this course (a teacher, an observer, a preview account, or somebody "
+        "who has left it). No badge is sent."
+    ),
+    HoldReason.NO_CONNECTION: (
+        "The course is not connected to Badgr. A teacher of the course can connect it on the Badges page; "
+        "everything that waits goes out then."
+    ),
+    HoldReason.APPROVAL: (
+        "This badge is sent when a teacher of the course has approved it, on the page of the badge's rule."
+    ),
+    HoldReason.BRAKE: (
+        "One act would award this badge to more people at once than is usual. A teacher of the course has to look at "
+        "the list and confirm it, on the first page of Badges."
+    ),
+}
+
+
+def why_held(course: Course, enrolment: Enrolment | None) -> HoldReason | None:
+    """What keeps an award of this person in this course from being sent; None when nothing does."""
+    if enrolment is None or enrolment.role is None:
+        return HoldReason.NOT_ON_ROSTER
+    if enrolment.is_test or not enrolment.active or enrolment.role is not Role.LEARNER:
+        return HoldReason.NOT_A_LEARNER
+    if not enrolment.person.badge_address:
+        return HoldReason.NO_EMAIL
+    return connection_fault(course)
+
+
+def connection_fault(course: Course) -> HoldReason | None:
+    """What keeps every award of this course from being sent; None when nothing does."""
+    if course.connection is None or not course.connection.is_alive:
+        return HoldReason.NO_CONNECTION
+    return None
+
+
+def why_award_held(award: Award, enrolment: Enrolment | None) -> HoldReason | None:
+    """What keeps this award from being sent: a person's decision that it waits for, or else `why_held`."""
+    if award.run is not None and award.run.status is RunStatus.WAITING:
+        return HoldReason.BRAKE
+    if award.awaits_approval:
+        return HoldReason.APPROVAL
+    return why_held(award.course, enrolment)

@@ -1,0 +1,146 @@
+"""Runs: awards that one act brings to many people at once; a large one waits for a person, and any can be undone."""
+
+import secrets
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from lti_tool.errors import ConflictError, NotFoundError
+from lti_tool.logs import get_logger
+from lti_tool.models import (
+    Award,
+    AwardRun,
+    Course,
+    Event,
+    EventStatus,
+    RevokedBy,
+    Rule,
+    RuleStatus,
+    RunCause,
+    RunStatus,
+)
+from lti_tool.services import awarding, revocation
+from lti_tool.settings import Settings
+from lti_tool.toolbox import Toolbox
+
+log = get_logger(__name__)
+
+# A small class must be able to award to most of its learners at once.
+NEVER_MANY = 10
+
+
+def new_key() -> str:
+    """The key of the runs of one act."""
+    return secrets.token_hex(16)
+
+
+def begin(
+    session: Session,
+    course_id: int,
+    cause: RunCause,
+    started_by: str,
+    now: datetime,
+    *,
+    key: str | None = None,
+    rule_id: int | None = None,
+) -> AwardRun:
+    """The run of this act in this course, open for awards; the same one for the same key."""
+    key = key or new_key()
+    run = session.scalar(select(AwardRun).where(AwardRun.course_id == course_id, AwardRun.key == key))
+    if run is None:
+        run = AwardRun(
+            course_id=course_id,
+            key=key,
+            rule_id=rule_id,
+            cause=cause,
+            status=RunStatus.OPEN,
+            started_by=started_by[:200],
+            started_at=now,
+        )
+        session.add(run)
+        session.flush()
+    elif run.status is not RunStatus.WAITING and run.status is not RunStatus.OPEN:
+        # Somebody has decided already: what comes after is a run of its own.
+        return begin(session, course_id, cause, started_by, now, key=f"{key[:32]}-{secrets.token_hex(3)}")
+    return run
+
+
+def finish(session: Session, run: AwardRun, settings: Settings, now: datetime) -> bool:
+    """Close a run: its awards go out, or wait for a person when they are many; whether they go out."""
+    if run.status is not RunStatus.OPEN:
+        return run.status is RunStatus.RELEASED
+    session.flush()
+    count = session.scalar(select(func.count()).where(Award.run_id == run.id)) or 0
+    run.status = RunStatus.WAITING if is_large(session, run.course_id, count, settings) else RunStatus.RELEASED
+    session.flush()
+    awarding.release(session, now, run_id=run.id)
+    if run.status is RunStatus.WAITING:
+        log.warning("run_waits", run_id=run.id, course_id=run.course_id, awards=count)
+    return run.status is RunStatus.RELEASED
+
+
+def is_large(session: Session, course_id: int, count: int, settings: Settings) -> bool:
+    """Whether so many awards at once need a person's word."""
+    if count > settings.brake_awards:
+        return True
+    query = select(func.count()).select_from(awarding.learner_query(course_id).order_by(None).subquery())
+    learners = session.scalar(query) or 0
+    return count > NEVER_MANY and count * 100 > learners * settings.brake_percent
+
+
+def finish_replayed(tools: Toolbox, key: str, now: datetime) -> None:
+    """Close the runs of a replay once all of its events are through."""
+    with tools.database.write() as session:
+        left = select(Event.id).where(Event.run_key == key, Event.status == EventStatus.RECEIVED).limit(1)
+        if session.scalar(left) is not None:
+            return
+        for run in session.scalars(
+            select(AwardRun).where(AwardRun.key == key, AwardRun.status == RunStatus.OPEN).with_for_update()
+        ):
+            finish(session, run, tools.settings, now)
+        session.commit()
+
+
+def confirm(tools: Toolbox, course_id: int, run_id: int, who: str, now: datetime) -> int:
+    """Let the awards of a waiting run go out; how many. Raises NotFoundError, ConflictError."""
+    with tools.database.write() as session:
+        run = find(session, course_id, run_id, lock=True)
+        if run.status is not RunStatus.WAITING:
+            raise ConflictError("Somebody has decided on these awards already. Reload the page to see what they said.")
+        run.status, run.decided_by, run.decided_at = RunStatus.RELEASED, who[:200], now
+        session.flush()
+        awarding.release(session, now, run_id=run.id)
+        count = session.scalar(select(func.count()).where(Award.run_id == run.id)) or 0
+        session.commit()
+        log.info("run_confirmed", run_id=run_id, course_id=course_id)
+        return count
+
+
+def undo(tools: Toolbox, course_id: int, run_id: int, who: str, now: datetime) -> int:
+    """Take every award of a run back, and pause the rules that made them; how many. What Badgr has is revoked there.
+
+    Raises NotFoundError, ConflictError. The people may earn the badge again, by a rule that is mended.
+    """
+    with tools.database.write() as session:
+        run = find(session, course_id, run_id, lock=True)
+        if run.status is RunStatus.UNDONE:
+            raise ConflictError("These awards were taken back already.")
+        run.status, run.decided_by, run.decided_at = RunStatus.UNDONE, who[:200], now
+        awards = session.scalars(select(Award).where(Award.run_id == run.id).with_for_update()).all()
+        taken = [a for a in awards if revocation.start(session, a, "Awarded by mistake.", who, RevokedBy.UNDO, now)]
+        rule_ids = {award.rule_id for award in awards if not award.by_hand}
+        for rule in session.scalars(select(Rule).where(Rule.id.in_(rule_ids), Rule.status == RuleStatus.ACTIVE)):
+            rule.status = RuleStatus.PAUSED
+        session.commit()
+        log.info("run_undone", run_id=run_id, course_id=course_id, awards=len(taken))
+        return len(taken)
+
+
+def find(session: Session, course_id: int, run_id: int, *, lock: bool = False) -> AwardRun:
+    """A run of this course; raises NotFoundError for one of another course."""
+    query = select(AwardRun).join(Course).where(AwardRun.id == run_id, AwardRun.course_id == course_id)
+    run = session.scalar(query.with_for_update(of=AwardRun) if lock else query)
+    if run is None:
+        raise NotFoundError("There are no such awards in this course.")
+    return run
