@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 
-from lti_tool.sources import standard
+from lti_tool.sources import canvas, standard
 from lti_tool.sources.kind import SourceKind
 
-KINDS: Mapping[str, SourceKind] = {"standard": standard.KIND}
+KINDS: Mapping[str, SourceKind] = {
+    "standard": standard.KIND,
+    "canvas": canvas.KIND,
+}
 
 __all__ = ["KINDS"]
