@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
-from lti_tool.sources import canvas, standard
+from lti_tool.sources import caliper, canvas, standard
 from lti_tool.sources.kind import SourceKind
 
 KINDS: Mapping[str, SourceKind] = {
     "standard": standard.KIND,
     "canvas": canvas.KIND,
+    "caliper": caliper.KIND,
 }
 
 __all__ = ["KINDS"]
