@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
-from lti_tool.sources import caliper, canvas, standard
+from lti_tool.sources import caliper, canvas, standard, xapi
 from lti_tool.sources.kind import SourceKind
 
 KINDS: Mapping[str, SourceKind] = {
     "standard": standard.KIND,
     "canvas": canvas.KIND,
     "caliper": caliper.KIND,
+    "xapi": xapi.KIND,
 }
 
 __all__ = ["KINDS"]
