@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from lti_tool.sources import caliper, canvas, standard, xapi
+from lti_tool.sources import caliper, canvas, moodle, standard, xapi
 from lti_tool.sources.kind import SourceKind
 
 KINDS: Mapping[str, SourceKind] = {
@@ -10,6 +10,7 @@ KINDS: Mapping[str, SourceKind] = {
     "canvas": canvas.KIND,
     "caliper": caliper.KIND,
     "xapi": xapi.KIND,
+    "moodle": moodle.KIND,
 }
 
 __all__ = ["KINDS"]
