@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from lti_tool.sources import caliper, canvas, moodle, standard, xapi
+from lti_tool.sources import caliper, canvas, moodle, openedx, standard, xapi
 from lti_tool.sources.kind import SourceKind
 
 KINDS: Mapping[str, SourceKind] = {
@@ -11,6 +11,7 @@ KINDS: Mapping[str, SourceKind] = {
     "caliper": caliper.KIND,
     "xapi": xapi.KIND,
     "moodle": moodle.KIND,
+    "openedx": openedx.KIND,
 }
 
 __all__ = ["KINDS"]
