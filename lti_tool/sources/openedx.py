@@ -32,7 +32,7 @@ HELD = {"downloadable", "generating"}
 
 
 def _told_nothing(value: object) -> object:
-    return None if value in {"", "None"} and isinstance(value, str) else value
+    return None if value in ("", "None") else value
 
 
 def _utc(value: datetime) -> datetime:

@@ -89,12 +89,15 @@ class _Delivery(BaseModel):
 
 
 def verify(delivery: Delivery, access: Access) -> bytes:
-    """Check the signature and the age (five minutes) of a delivery against every secret; raises SignatureError."""
+    """Check the signature and the age (five minutes) of a delivery against every secret.
+
+    Raises SignatureError and MalformedError.
+    """
     fault = "There is no secret for this source"
     for secret in access.secrets:
         try:
             Webhook(secret).verify(delivery.body, dict(delivery.headers), json_parse=False)
-            return delivery.body
+            return _storable(delivery.body)
         except WebhookVerificationError as error:
             fault = str(error)
         except ValueError:
@@ -109,6 +112,12 @@ def verify(delivery: Delivery, access: Access) -> bytes:
 def parse(body: bytes) -> list[GradeEvent]:
     """The grade events of a delivery, one or a batch; raises MalformedError naming the first wrong field."""
     return [item.event() for item in read(_Delivery, load(body)).data]
+
+
+def _storable(body: bytes) -> bytes:
+    if b"\0" in body:
+        raise MalformedError("body: it has a NUL character in it")
+    return body
 
 
 def _delivery_id(delivery: Delivery, payload: bytes) -> str:
