@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "lti_tool"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-LEAVES = {"settings", "errors", "logs", "http", "vault", "db", "paths", "toolbox", "__init__"}
+LEAVES = {"settings", "errors", "logs", "http", "bodies", "jwks", "vault", "db", "paths", "toolbox", "__init__"}
 # What each room may import of ours, itself apart. `app` puts everything together; only tests, cli and server use it.
 ALLOWED = {
     "domain": set(),

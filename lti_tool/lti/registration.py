@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import requests
 
+from lti_tool.bodies import read_json
 from lti_tool.lti.addresses import origin_of
-from lti_tool.lti.bodies import read_json
 from lti_tool.lti.claims import (
     HISTORY_PARAMETER,
     ID_LENGTH,

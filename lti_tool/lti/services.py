@@ -10,9 +10,9 @@ from typing import Any
 import requests
 from sqlalchemy import delete
 
+from lti_tool.bodies import read_json
 from lti_tool.db import Database, get_or_create
 from lti_tool.lti.addresses import is_same_origin
-from lti_tool.lti.bodies import read_json
 from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.keys import SigningKey, signing_key
 from lti_tool.lti.links import linked

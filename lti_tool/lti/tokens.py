@@ -10,8 +10,8 @@ from typing import Any
 import requests
 from pylti1p3.service_connector import ServiceConnector
 
+from lti_tool.bodies import read_json
 from lti_tool.lti.adapter import registration_of
-from lti_tool.lti.bodies import read_json
 from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.keys import SigningKey
 from lti_tool.models import Platform

@@ -10,12 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from lti_tool.errors import NotFoundError
+from lti_tool.jwks import fetch_key_set
 from lti_tool.lti import advice
 from lti_tool.lti.ags import LINE_ITEM_SCOPE, RESULT_SCOPE, SCORE_SCOPE, read_line_items
 from lti_tool.lti.claims import NRPS_SCOPE
 from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.keys import SigningKey, signing_key
-from lti_tool.lti.keysets import fetch_key_set
 from lti_tool.lti.nrps import Roster, read_roster
 from lti_tool.lti.services import ServiceClient
 from lti_tool.lti.tokens import request_token

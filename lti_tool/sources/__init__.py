@@ -2,9 +2,17 @@
 
 from collections.abc import Mapping
 
-from lti_tool.sources import pull, standard
+from lti_tool.sources import caliper, canvas, moodle, openedx, pull, standard, xapi
 from lti_tool.sources.kind import SourceKind
 
-KINDS: Mapping[str, SourceKind] = {"standard": standard.KIND, "pull": pull.KIND}
+KINDS: Mapping[str, SourceKind] = {
+    "standard": standard.KIND,
+    "canvas": canvas.KIND,
+    "caliper": caliper.KIND,
+    "xapi": xapi.KIND,
+    "moodle": moodle.KIND,
+    "openedx": openedx.KIND,
+    "pull": pull.KIND,
+}
 
 __all__ = ["KINDS"]

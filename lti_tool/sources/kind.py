@@ -4,6 +4,7 @@ import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from secrets import token_urlsafe
 from typing import Any
 
 import requests
@@ -17,6 +18,13 @@ class SignatureError(LtiBadgesError):
 
     status = 401
     title = "The signature is not right"
+
+
+class UnavailableError(LtiBadgesError):
+    """What a delivery is checked with cannot be reached now; the sender shall send it again."""
+
+    status = 503
+    title = "This cannot be checked at the moment"
 
 
 class MalformedError(LtiBadgesError):
@@ -68,9 +76,10 @@ class SourceKind:
     """One kind of webhook.
 
     `verify(delivery, access)` gives the payload to keep (what is personal and not needed is left out), or raises
-    SignatureError. `parse(payload)` gives the grade events, none for a delivery about something else, or raises
-    MalformedError. `delivery_id(delivery, payload)` is the same for a repeated delivery (at most 255 characters).
-    `answer(payload, event_id, is_repeat)` says what the sender expects; None is our own 202 with the id.
+    SignatureError, MalformedError or UnavailableError. `parse(payload)` gives the grade events, none for a delivery
+    about something else, or raises MalformedError. `delivery_id(delivery, payload)` is the same for a repeated
+    delivery (at most 255 characters). `answer(payload, event_id, is_repeat)` says what the sender expects; None is
+    our own 202 with the id.
     """
 
     label: str
@@ -86,7 +95,13 @@ class SourceKind:
     example: Callable[[str, Mapping[str, str], datetime], Delivery] | None = None
 
 
+def new_token() -> str:
+    """A secret for senders that show it as it is."""
+    return token_urlsafe(32)
+
+
 def require_secret(shown: str, secrets: Sequence[str], advice: str) -> None:
     """Compare a shared secret in constant time with every one of the source; raises SignatureError."""
-    if not any(hmac.compare_digest(shown.encode(), secret.encode()) for secret in secrets):
+    given = shown.encode(errors="surrogatepass")
+    if not shown or not any(hmac.compare_digest(given, secret.encode()) for secret in secrets):
         raise SignatureError(advice)

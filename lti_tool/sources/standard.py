@@ -7,16 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import (
-    AliasPath,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from lti_tool.domain.events import (
@@ -30,10 +21,10 @@ from lti_tool.domain.events import (
     ProgressFact,
 )
 from lti_tool.sources.kind import Access, Delivery, MalformedError, SignatureError, SourceKind
+from lti_tool.sources.reading import Id, Moment, load, read
 
 MAXIMUM_BATCH = 1000
 
-Id = Annotated[str, Field(min_length=1, max_length=255)]
 Points = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 
 
@@ -43,7 +34,7 @@ class _Score(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     user_id: Id = Field(alias="userId")
-    timestamp: AwareDatetime
+    timestamp: Moment
     given: Points | None = Field(default=None, alias="scoreGiven")
     maximum: Annotated[Points, Field(gt=0)] | None = Field(default=None, alias="scoreMaximum")
     activity_progress: ActivityProgress = Field(alias="activityProgress")
@@ -98,12 +89,15 @@ class _Delivery(BaseModel):
 
 
 def verify(delivery: Delivery, access: Access) -> bytes:
-    """Check the signature and the age (five minutes) of a delivery against every secret; raises SignatureError."""
+    """Check the signature and the age (five minutes) of a delivery against every secret.
+
+    Raises SignatureError and MalformedError.
+    """
     fault = "There is no secret for this source"
     for secret in access.secrets:
         try:
             Webhook(secret).verify(delivery.body, dict(delivery.headers), json_parse=False)
-            return delivery.body
+            return _storable(delivery.body)
         except WebhookVerificationError as error:
             fault = str(error)
         except ValueError:
@@ -117,21 +111,19 @@ def verify(delivery: Delivery, access: Access) -> bytes:
 
 def parse(body: bytes) -> list[GradeEvent]:
     """The grade events of a delivery, one or a batch; raises MalformedError naming the first wrong field."""
-    try:
-        return [item.event() for item in _Delivery.model_validate_json(body).data]
-    except ValidationError as error:
-        raise MalformedError(_first_fault(error)) from None
+    return [item.event() for item in read(_Delivery, load(body)).data]
 
 
-def _first_fault(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}"
+def _storable(body: bytes) -> bytes:
+    if b"\0" in body:
+        raise MalformedError("body: it has a NUL character in it")
+    return body
 
 
 def _delivery_id(delivery: Delivery, payload: bytes) -> str:
     found = delivery.headers.get("webhook-id", "")
-    if not 0 < len(found) <= 255:
-        raise MalformedError("webhook-id: the header must have 1 to 255 characters")
+    if not (0 < len(found) <= 255 and found.isprintable()):
+        raise MalformedError("webhook-id: the header must have 1 to 255 printable characters")
     return found
 
 
@@ -140,17 +132,15 @@ def _new_secret() -> str:
 
 
 def _example(secret: str, options: Mapping[str, str], now: datetime) -> Delivery:
-    message_id, score = (
-        f"test-{secrets.token_hex(8)}",
-        {
-            "userId": "test-person",
-            "timestamp": now.isoformat(),
-            "scoreGiven": 1,
-            "scoreMaximum": 1,
-            "activityProgress": "Completed",
-            "gradingProgress": "FullyGraded",
-        },
-    )
+    message_id = f"test-{secrets.token_hex(8)}"
+    score = {
+        "userId": "test-person",
+        "timestamp": now.isoformat(),
+        "scoreGiven": 1,
+        "scoreMaximum": 1,
+        "activityProgress": "Completed",
+        "gradingProgress": "FullyGraded",
+    }
     data = {"course": {"id": "test-course"}, "activity": {"id": "test", "title": "Test event"}, "score": score}
     body = json.dumps({"type": "grade.updated", "timestamp": now.isoformat(), "data": data})
     headers = {

@@ -9,9 +9,19 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from lti_tool.domain.events import ActivityProgress, GradingProgress
+from lti_tool.domain.events import (
+    ActivityProgress,
+    ActivityRef,
+    GradeEvent,
+    GradeFact,
+    GradingProgress,
+    Identifier,
+    IdKind,
+    ProgressFact,
+)
 from lti_tool.sources import KINDS
-from lti_tool.sources.kind import MalformedError, SignatureError
+from lti_tool.sources.kind import Delivery, MalformedError, SignatureError
+from tests.unit.sources.sources_testing import access
 
 KIND = KINDS["standard"]
 SECRET = "whsec_" + base64.b64encode(b"a" * 32).decode()
@@ -40,88 +50,108 @@ def body(data: object, kind: str = "grade.updated") -> bytes:
     return json.dumps({"type": kind, "timestamp": "2026-11-23T18:00:00Z", "data": data}).encode()
 
 
-def signed(content: bytes, secret: str = SECRET, age: timedelta = timedelta()) -> dict[str, str]:
+def signed(
+    content: bytes, secret: str = SECRET, age: timedelta = timedelta(), sent: bytes | None = None, **headers: str
+) -> Delivery:
+    """A delivery signed at this age; `sent` is what is sent in the place of what was signed."""
     moment = datetime.now(UTC) - age
-    return {
+    made = {
         "webhook-id": "msg_1",
         "webhook-timestamp": str(int(moment.timestamp())),
         "webhook-signature": Webhook(secret).sign("msg_1", moment, content.decode()),
     }
+    changed = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Delivery(made | changed, {}, content if sent is None else sent)
 
 
-def test_a_signed_delivery_is_taken() -> None:
+def test_a_signed_delivery_is_kept_as_it_is() -> None:
     content = body(grade())
-    KIND.verify(signed(content), content, [SECRET])
+    assert KIND.verify(signed(content), access([SECRET])) == content
 
 
-def test_header_names_are_taken_in_any_case() -> None:
-    content = body(grade())
-    headers = {name.title(): value for name, value in signed(content).items()}
-    KIND.verify(headers, content, [SECRET])
-    assert KIND.delivery_id(headers, content) == "msg_1"
+def test_the_header_names_the_delivery() -> None:
+    sent = signed(body(grade()))
+    assert KIND.delivery_id(sent, sent.body) == "msg_1"
+
+
+@pytest.mark.parametrize("name", ["", "x" * 256, "msg\0", "msg\ud800", "msg\n"])
+def test_a_delivery_without_a_fit_name_is_refused(name: str) -> None:
+    sent = signed(body(grade()), webhook_id=name)
+    with pytest.raises(MalformedError, match="webhook-id"):
+        KIND.delivery_id(sent, sent.body)
 
 
 def test_the_former_secret_is_taken_beside_the_new_one() -> None:
-    content = body(grade())
-    KIND.verify(signed(content, OTHER), content, [SECRET, OTHER])
+    assert KIND.verify(signed(body(grade()), OTHER), access([SECRET, OTHER]))
 
 
 GOOD = body(grade())
-Forge = Callable[[], tuple[dict[str, str], bytes]]
 
 
 @pytest.mark.parametrize(
     "forge",
     # Made when the test runs: a signature has a time in it.
     [
-        pytest.param(lambda: ({}, GOOD), id="no headers"),
-        pytest.param(lambda: (signed(GOOD, OTHER), GOOD), id="other secret"),
-        pytest.param(lambda: (signed(GOOD), body(grade(released=False))), id="changed body"),
-        pytest.param(lambda: (signed(GOOD, age=timedelta(minutes=6)), GOOD), id="too old"),
-        pytest.param(lambda: (signed(GOOD, age=timedelta(minutes=-6)), GOOD), id="too new"),
-        pytest.param(lambda: (signed(GOOD) | {"webhook-signature": "nonsense"}, GOOD), id="no version"),
-        pytest.param(lambda: (signed(GOOD) | {"webhook-signature": "v1,nonsense="}, GOOD), id="no base64"),
-        pytest.param(lambda: (signed(GOOD) | {"webhook-timestamp": "yesterday"}, GOOD), id="no time"),
-        pytest.param(lambda: (signed(GOOD), b"\xff\xfe"), id="no text"),
+        pytest.param(lambda: Delivery({}, {}, GOOD), id="no headers"),
+        pytest.param(lambda: signed(GOOD, OTHER), id="other secret"),
+        pytest.param(lambda: signed(GOOD, sent=body(grade(released=False))), id="changed body"),
+        pytest.param(lambda: signed(GOOD, age=timedelta(minutes=6)), id="too old"),
+        pytest.param(lambda: signed(GOOD, age=timedelta(minutes=-6)), id="too new"),
+        pytest.param(lambda: signed(GOOD, webhook_signature="nonsense"), id="no version"),
+        pytest.param(lambda: signed(GOOD, webhook_signature="v1,nonsense="), id="no base64"),
+        pytest.param(lambda: signed(GOOD, webhook_timestamp="yesterday"), id="no time"),
+        pytest.param(lambda: signed(GOOD, sent=b"\xff\xfe"), id="no text"),
     ],
 )
-def test_a_delivery_that_is_not_rightly_signed_is_refused(forge: Forge) -> None:
-    headers, content = forge()
+def test_a_delivery_that_is_not_rightly_signed_is_refused(forge: Callable[[], Delivery]) -> None:
     with pytest.raises(SignatureError) as refused:
-        KIND.verify(headers, content, [SECRET])
+        KIND.verify(forge(), access([SECRET]))
     assert refused.value.status == 401
 
 
+AT = datetime(2026, 11, 23, 18, 0, 0, 123000, UTC)
+
+
 def test_a_grade_is_read() -> None:
-    (event,) = KIND.parse(body(grade()))
-    assert (event.deployment_id, event.context_id, event.sub) == ("1", "2", "4")
-    assert (event.activity.external_id, event.activity.title, event.activity.kind) == (
-        "quiz-1",
-        "Quiz 1",
-        "quiz",
+    expected = GradeEvent(
+        (Identifier(IdKind.LTI, "2"),),
+        (Identifier(IdKind.LTI, "4"),),
+        ActivityRef("quiz-1", "Quiz 1", "quiz"),
+        GradeFact(AT, 8, 10),
+        ProgressFact(AT, ActivityProgress.COMPLETED),
+        deployment_id="1",
     )
-    assert event.score.percent == 80
-    assert event.score.occurred_at == datetime(2026, 11, 23, 18, 0, 0, 123000, UTC)
-    assert event.score.grading_progress is GradingProgress.FULLY_GRADED
-    assert event.score.released
+    assert KIND.parse(body(grade())) == [expected]
+
+
+def test_what_is_not_released_is_neither_as_a_grade_nor_as_progress() -> None:
+    (event,) = KIND.parse(body(grade(released=False)))
+    assert event.grade is not None
+    assert event.progress is not None
+    assert (event.grade.released, event.progress.released) == (False, False)
 
 
 def test_a_completion_without_a_score_is_read() -> None:
     score = {
-        "userId": "4",
-        "timestamp": "2026-11-23T18:00:00Z",
+        "userId": 4,
+        "timestamp": "2026-11-23T19:00:00.123+01:00",
         "activityProgress": "Completed",
         "gradingProgress": "NotReady",
     }
     (event,) = KIND.parse(body(grade(score=score)))
-    assert event.score.percent is None
-    assert event.score.activity_progress is ActivityProgress.COMPLETED
-    assert event.score.is_completed
+    assert event.grade == GradeFact(AT, None, None, GradingProgress.NOT_READY)
+    assert event.progress == ProgressFact(AT, ActivityProgress.COMPLETED)
 
 
 def test_a_batch_is_read_in_order() -> None:
     data = [grade(course={"id": name}) for name in ("a", "b", "c")]
-    assert [event.context_id for event in KIND.parse(body(data))] == ["a", "b", "c"]
+    assert [event.course[0].value for event in KIND.parse(body(data))] == ["a", "b", "c"]
+
+
+def test_a_batch_has_an_end() -> None:
+    assert len(KIND.parse(body([grade()] * 1000))) == 1000
+    with pytest.raises(MalformedError, match="data"):
+        KIND.parse(body([grade()] * 1001))
 
 
 def test_unknown_members_are_ignored() -> None:
@@ -190,5 +220,4 @@ def test_a_score_that_is_no_number_is_refused(number: str) -> None:
 def test_new_secrets_differ_and_sign() -> None:
     first, second = KIND.new_secret(), KIND.new_secret()
     assert first != second
-    content = body(grade())
-    KIND.verify(signed(content, first), content, [first])
+    assert KIND.verify(signed(body(grade()), first), access([first]))
