@@ -135,7 +135,7 @@ def links() -> str:
             "admin/links.html",
             admin=admin,
             link=link,
-            links=reports.links(db),
+            links=reports.links(db, utc_now()),
             platforms=reports.platforms(db, admin),
             canvas_url=f"{tools().settings.base_url}{url_for('lti.canvas')}",
         )
