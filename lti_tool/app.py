@@ -27,6 +27,7 @@ from lti_tool.web import (
     errors,
     filters,
     health,
+    hygiene,
     learner,
     lti,
     my,
@@ -80,10 +81,12 @@ def create_app(settings: Settings, tools: Toolbox | None = None) -> Flask:
     app.extensions["lti_badges"] = WebParts(tools, create_queue(tools))
     # First, so that a request has its reference before anything can refuse it.
     errors.register(app)
+    hygiene.register(app)
     csrf = CSRFProtect(app)
     for public in (lti.blueprint, cookieless.blueprint, choosing.blueprint, webhooks.blueprint):
         csrf.exempt(public)
-    logins = LoginManager(app)
+    # Pages are given what they show; a page about a fault must not look for its visitor once more.
+    logins = LoginManager(app, add_context_processor=False)
     access.register(logins)
     for blueprint in (
         lti.blueprint,

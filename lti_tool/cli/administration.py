@@ -64,7 +64,9 @@ def rotate() -> None:
 @keys.command()
 def reseal() -> None:
     """Seal every stored secret with the first of LTI_BADGES_SECRET_KEYS; then the former ones can be taken out."""
-    number = sealing.reseal(open_tools())
+    tools = open_tools()
+    number = sealing.reseal(tools)
+    audit.record(tools, audit.COMMAND_LINE, "secrets sealed anew", datetime.now(UTC), detail=f"{number} secrets")
     click.echo(f"{number} secrets are sealed with the first key now.")
 
 

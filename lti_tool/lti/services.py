@@ -1,6 +1,7 @@
 """Calls to a platform's services: access tokens kept between calls, and answers read page by page."""
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ MARGIN = timedelta(seconds=60)
 TIMEOUT = (5.0, 60.0)
 MAXIMUM_BYTES = 64 * 1024 * 1024
 MAXIMUM_PAGES = 1000
+# Before a page is asked for again, in seconds: one bad answer is no reason to read a long roster from its beginning.
+PAUSES = (0.5, 2.0)
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,10 @@ class Page:
 class ServiceClient:
     """Talks to the services of platforms on behalf of the tool; holds no transaction during a call."""
 
-    def __init__(self, database: Database, vault: Vault, http: requests.Session) -> None:
-        self._database, self._vault, self._http = database, vault, http
+    def __init__(
+        self, database: Database, vault: Vault, http: requests.Session, pauses: Sequence[float] = PAUSES
+    ) -> None:
+        self._database, self._vault, self._http, self._pauses = database, vault, http, pauses
 
     def token(self, platform_id: int, scopes: Sequence[str], now: datetime) -> str:
         """An access token for these scopes, kept until a minute before its end; raises LtiServiceError."""
@@ -50,7 +55,7 @@ class ServiceClient:
     def get_pages(
         self, platform_id: int, url: str, scopes: Sequence[str], accept: str, now: datetime
     ) -> Iterator[Page]:
-        """Each page, following `Link: rel="next"` on the same origin; raises LtiServiceError.
+        """Each page, following `Link: rel="next"` on the same origin; raises LtiServiceError after some tries.
 
         A caller that needs everything must read to the end: after an error nothing is complete.
         """
@@ -136,6 +141,16 @@ class ServiceClient:
             session.commit()
 
     def _page(self, platform: Platform, url: str, scopes: list[str], accept: str, now: datetime) -> Page:
+        for pause in self._pauses:
+            try:
+                return self._page_at_once(platform, url, scopes, accept, now)
+            except LtiServiceError as error:
+                if not error.retryable:
+                    raise
+            time.sleep(pause)
+        return self._page_at_once(platform, url, scopes, accept, now)
+
+    def _page_at_once(self, platform: Platform, url: str, scopes: list[str], accept: str, now: datetime) -> Page:
         with self._answer(platform, "GET", url, scopes, now, accept=accept) as response:
             return _read_page(platform, url, response)
 
@@ -187,7 +202,7 @@ def _read_page(platform: Platform, url: str, response: requests.Response) -> Pag
 
 def _error(platform: Platform, url: str, what: str, *, retryable: bool, status: int | None = None) -> LtiServiceError:
     if retryable:
-        action = "It is tried again; if it goes on, ask the administrator of the LMS."
+        action = "It may work again in a few minutes; if it goes on, ask the administrator of the LMS."
     elif status in (401, 403):
         action = "Ask the administrator of the LMS whether the tool is still allowed to use this service."
     elif status == requests.codes.not_found:

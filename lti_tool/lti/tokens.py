@@ -54,7 +54,7 @@ def request_token(
     except requests.RequestException:
         raise LtiServiceError(
             f"{platform.name} cannot be reached at its token address {platform.auth_token_url}. "
-            "It is tried again; if it goes on, check the address and whether this server can reach it.",
+            "It may work again in a few minutes; if not, check the address and whether this server can reach it.",
             retryable=True,
         ) from None
     if status != requests.codes.ok:
@@ -86,8 +86,8 @@ def _grant(platform: Platform, body: dict[str, Any], scopes: Sequence[str]) -> G
     token, granted, lifetime = body.get("access_token"), body.get("scope"), body.get("expires_in")
     if not isinstance(token, str) or not token:
         raise LtiServiceError(
-            f"{platform.name} gave no access token in its answer from {platform.auth_token_url}. It is tried "
-            "again; if it goes on, check that this is the token address of the LMS.",
+            f"{platform.name} gave no access token in its answer from {platform.auth_token_url}. It may work "
+            "again in a few minutes; if it goes on, check that this is the token address of the LMS.",
             retryable=True,
             status=200,
         )
@@ -110,7 +110,7 @@ def _refused(platform: Platform, status: int, body: dict[str, Any]) -> LtiServic
         "invalid_scope": "Ask the administrator of the LMS to switch on its services for the tool.",
     }.get(word, "Check the registration of the tool in the LMS: client id, key set address and token address.")
     if status in RETRYABLE:
-        advice = "It is tried again later."
+        advice = "It may work again later."
     return LtiServiceError(
         f"{platform.name} gave no access token (status {status}{', ' + word if word else ''}). {advice}",
         retryable=status in RETRYABLE,

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from lti_tool.models import AuditEntry
+from lti_tool.toolbox import Toolbox
 
 COMMAND_LINE = "command line"
 
@@ -14,3 +15,12 @@ def note(
 ) -> None:
     """Write down who did what; `detail` never holds a secret."""
     session.add(AuditEntry(at=now, actor=actor, action=action, detail=detail[:2000], platform_id=platform_id))
+
+
+def record(
+    tools: Toolbox, actor: str, action: str, now: datetime, *, platform_id: int | None = None, detail: str = ""
+) -> None:
+    """Write down an act that has transactions of its own."""
+    with tools.database.write() as session:
+        note(session, actor, action, now, platform_id=platform_id, detail=detail)
+        session.commit()

@@ -80,7 +80,7 @@ def save(
     check: bool = True,
 ) -> int:
     """Add a server, or change one, when its key works; its id. Raises InvalidInputError, ConflictError."""
-    check_text("name", told.name)
+    check_text("name", told.name, longest=200)
     check_text("client id", told.client_id)
     check_url(tools.settings, "ui-url", told.ui_url)
     check_url(tools.settings, "api-url", told.api_url)

@@ -100,7 +100,8 @@ def _store_course(session: Session, launch: Launch, told: LaunchCourse, now: dat
 def _opened_rule(session: Session, course: Course, launch: Launch, now: datetime) -> int | None:
     """The rule that the opened link is for; None for a link to all, or to one that is not here."""
     number = launch.rule_number
-    rule_id = int(number) if number.isascii() and number.isdigit() else 0
+    # No id is longer; a longer number would be too much for the database.
+    rule_id = int(number) if number.isascii() and number.isdigit() and len(number) < 19 else 0
     # A link in a copied course still names the rule of the former one.
     is_meant = or_(Rule.id == rule_id, Rule.copied_from_id == rule_id)
     rule = session.scalar(select(Rule).where(Rule.course_id == course.id, is_meant).order_by(Rule.id).limit(1))

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from sqlalchemy import select
 
 from lti_tool.db import get_or_create
 from lti_tool.errors import InvalidInputError, NotFoundError
 from lti_tool.lti import keys
+from lti_tool.lti.addresses import origin_of
 from lti_tool.models import Deployment, Platform
 from lti_tool.services import audit
 from lti_tool.settings import Settings
@@ -33,13 +33,17 @@ class PlatformData:
 def add_platform(tools: Toolbox, told: PlatformData, now: datetime, actor: str = audit.COMMAND_LINE) -> int:
     """Add or update a platform with its deployments; raises InvalidInputError naming what is wrong."""
     # The issuer is an identifier that is compared character by character: it is kept exactly as given.
-    for name in ("issuer", "auth_login_url", "auth_token_url", "jwks_url"):
-        check_url(tools.settings, name, getattr(told, name))
+    check_url(tools.settings, "issuer", told.issuer)
+    for field in ("auth_login_url", "auth_token_url", "jwks_url"):
+        check_url(tools.settings, field, getattr(told, field), longest=1000)
+    name = told.name.strip() or told.issuer[:200]
+    check_text("name", name, longest=200)
     check_text("client id", told.client_id)
+    check_text("token audience", told.auth_audience or "none", longest=1000)
     for deployment_id in told.deployment_ids:
         check_text("deployment id", deployment_id)
     values = {
-        "name": told.name.strip() or told.issuer,
+        "name": name,
         "auth_login_url": told.auth_login_url,
         "auth_token_url": told.auth_token_url,
         "jwks_url": told.jwks_url,
@@ -48,8 +52,8 @@ def add_platform(tools: Toolbox, told: PlatformData, now: datetime, actor: str =
     key = {"issuer": told.issuer, "client_id": told.client_id}
     with tools.database.write() as session:
         platform = get_or_create(session, Platform, key, enabled=True, family="", created_at=now, **values)
-        for name, value in values.items():
-            setattr(platform, name, value)
+        for column, value in values.items():
+            setattr(platform, column, value)
         platform.jwks = platform.jwks_fetched_at = None
         for deployment_id in told.deployment_ids:
             named = {"platform_id": platform.id, "deployment_id": deployment_id}
@@ -131,19 +135,20 @@ def published_keys(tools: Toolbox, now: datetime) -> dict[str, Any]:
         return keys.public_jwks(session)
 
 
-def check_url(settings: Settings, name: str, url: str) -> None:
+def check_url(settings: Settings, name: str, url: str, *, longest: int = 500) -> None:
     """Raise InvalidInputError unless this is a whole address with https (or http, where that is allowed)."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("https", "http") or not parts.netloc:
+    origin = origin_of(url)
+    if origin is None:
         raise InvalidInputError(f"{name}: must be a whole address, such as https://lms.example.org/…")
-    if parts.scheme == "http" and not settings.allow_private_addresses:
+    check_text(name, url, longest=longest)
+    if origin[0] == "http" and not settings.allow_private_addresses:
         raise InvalidInputError(
             f"{name}: must start with https://. (http:// is taken only for trying the tool on one machine, with "
             "LTI_BADGES_ALLOW_PRIVATE_ADDRESSES=true.)"
         )
 
 
-def check_text(name: str, value: str) -> None:
+def check_text(name: str, value: str, *, longest: int = 255) -> None:
     """Raise InvalidInputError for a text that is empty or too long."""
-    if not value.strip() or len(value) > 255:
-        raise InvalidInputError(f"{name}: must have 1 to 255 characters.")
+    if not value.strip() or len(value) > longest:
+        raise InvalidInputError(f"{name}: must have 1 to {longest} characters.")

@@ -10,10 +10,12 @@ from lti_tool.lti.errors import RegistrationError
 from lti_tool.lti.registration import SCOPES
 from lti_tool.services import admins, awarding, onboarding, registration, selfcheck, upkeep
 from lti_tool.services.admins import Admin
+from lti_tool.services.audit import record as note_act
 from lti_tool.services.registration import PlatformData
 from lti_tool.services.reports import admin as reports
 from lti_tool.services.reports.stuck import course_of_award, stuck_report
 from lti_tool.web import access
+from lti_tool.web.hygiene import row_id
 from lti_tool.web.pager import pager
 from lti_tool.web.parts import tools, utc_now
 
@@ -126,14 +128,14 @@ def links() -> str:
     admin = access.enter_as_local_admin()
     link = None
     if request.method == "POST":
-        renewed = request.form.get("platform", type=int)
+        renewed = request.form.get("platform", type=row_id)
         link = onboarding.create_link(tools(), admin.name, request.form.get("note", ""), utc_now(), renewed)
     with tools().database.read() as db:
         return render_template(
             "admin/links.html",
             admin=admin,
             link=link,
-            links=reports.links(db),
+            links=reports.links(db, utc_now()),
             platforms=reports.platforms(db, admin),
             canvas_url=f"{tools().settings.base_url}{url_for('lti.canvas')}",
         )
@@ -167,8 +169,10 @@ def retry_award(award_id: int) -> Response:
     """Send an award that Badgr did not take once more."""
     admin = access.enter_as_admin()
     with tools().database.read() as db:
-        course_id = course_of_award(db, admin, award_id)
-    awarding.retry(tools(), course_id, award_id, utc_now(), who="An administrator")
+        course = course_of_award(db, admin, award_id)
+    awarding.retry(tools(), course.id, award_id, utc_now(), who="An administrator")
+    what = f"award {award_id}"
+    note_act(tools(), admin.name, "sent again", utc_now(), platform_id=course.deployment.platform_id, detail=what)
     flash("The award is being sent again.", "success")
     return redirect(url_for("admin.awards"), 303)
 

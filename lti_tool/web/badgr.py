@@ -21,6 +21,7 @@ from lti_tool.models import BadgrServer, Course, Deployment, Person, Visit
 from lti_tool.services import backpacks, grants
 from lti_tool.services.backpacks import Place
 from lti_tool.web import access
+from lti_tool.web.hygiene import row_id
 from lti_tool.web.parts import public_url, tools, utc_now
 
 blueprint = Blueprint("badgr", __name__, url_prefix="/badgr")
@@ -74,7 +75,7 @@ def begin() -> Response | str:
     told = _read(request.form.get("ticket", ""))
     host = request.form.get("host", "").strip()
     if not host or not _is_own(told):
-        return redirect(_consent_url(told, Place(server_id=request.form.get("server", 0, type=int))), 303)
+        return redirect(_consent_url(told, Place(server_id=request.form.get("server", 0, type=row_id))), 303)
     place = Place(host_id=backpacks.add_host(tools(), host, _redirect_uri(), utc_now()))
     # A link, for the content policy lets forms lead only to the servers that an administrator has entered.
     url = _consent_url(told, place)
@@ -84,7 +85,7 @@ def begin() -> Response | str:
 @blueprint.post("/sign-in")
 def sign_in() -> Response:
     """Begin to sign in with Badgr outside the LMS."""
-    place = Place(server_id=request.form.get("server", 0, type=int))
+    place = Place(server_id=request.form.get("server", 0, type=row_id))
     return redirect(_consent_url({"for": SIGN_IN}, place), 303)
 
 

@@ -7,6 +7,7 @@ from lti_tool.services import backpacks
 from lti_tool.services.reports.learner import learner_report
 from lti_tool.web import access
 from lti_tool.web.badgr import BACKPACK, ticket_for
+from lti_tool.web.hygiene import row_id
 from lti_tool.web.parts import tools, utc_now
 
 blueprint = Blueprint("learner", __name__, url_prefix="/courses/<int:course_id>/mine")
@@ -83,7 +84,7 @@ def choose_address(course_id: int) -> Response:
 def push(course_id: int, award_id: int) -> Response:
     """Put a badge into one of the learner's accounts."""
     visit = access.enter()
-    backpack_id = request.form.get("account", 0, type=int)
+    backpack_id = request.form.get("account", 0, type=row_id)
     backpacks.push(tools(), visit.person_id, backpack_id, award_id, utc_now())
     flash("The badge is in your account.", "success")
     return redirect(url_for("learner.overview", course_id=course_id), 303)

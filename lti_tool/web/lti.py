@@ -31,6 +31,12 @@ NO_PART = {
     "next_step": "Badges are shown to learners and teachers. If you should be one, ask the teacher of the course.",
 }
 
+OBSERVER = {
+    "title": "Badges are shown to learners and teachers",
+    "message": "You follow somebody in this course: the LMS says that you are an observer (mentor).",
+    "next_step": "Ask the learner to show you their badges, or the teacher which ones can be earned here.",
+}
+
 
 @blueprint.route("/login", methods=["GET", "POST"])
 def login() -> AnyResponse:
@@ -145,4 +151,5 @@ def _landing_page(verified: VerifiedLaunch, landing: Landing) -> AnyResponse | s
         return redirect(url_for("learner.overview", course_id=course_id, rule=rule_id), 303)
     if person.is_lms_administrator:
         return redirect(url_for("admin.overview"), 303)
-    return render_template("launch/notice.html", **(NO_COURSE if course_id is None else NO_PART))
+    notice = NO_COURSE if course_id is None else OBSERVER if person.role is Role.OBSERVER else NO_PART
+    return render_template("launch/notice.html", **notice)

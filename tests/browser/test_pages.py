@@ -29,8 +29,10 @@ def check(page: Page, shoot: Shoot, step: str) -> None:
     found: Any = AXE.run(page, options=WCAG).response["violations"]
     faults = [f"{v['id']}: {node['html'][:200]} ({node['target']})" for v in found for node in v["nodes"]]
     assert faults == [], step
-    # Nothing sticks out of the page at the side.
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), step
+    # Nothing sticks out at the side, of the page or of a page in a frame of it.
+    for shown in page.frames:
+        wide = shown.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+        assert not wide, (step, shown.url)
 
 
 def set_up(page: Page, context: BrowserContext, world: World, shoot: Shoot) -> FrameLocator:

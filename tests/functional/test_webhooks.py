@@ -70,6 +70,14 @@ def test_a_good_delivery_is_stored_before_it_is_answered(world: World) -> None:
     assert response.json() == {"id": 1, "repeat": False}
 
 
+def test_a_delivery_that_calls_itself_a_form_is_read_as_it_was_signed(world: World) -> None:
+    # As curl sends it when nobody names the content type.
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    response = post(world, json.dumps(grade_body()).encode(), **headers)  # type: ignore[arg-type]
+    assert response.status_code == 202
+    assert stored(world) == (1, 0, 0)
+
+
 def test_the_same_delivery_again_is_one_event(world: World) -> None:
     world.ready_course()
     before = stored(world)

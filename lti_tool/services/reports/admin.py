@@ -68,6 +68,7 @@ class LinkView:
     created_at: datetime
     expires_at: datetime
     used_at: datetime | None
+    has_ended: bool
     platform_name: str | None
 
 
@@ -119,7 +120,7 @@ def platform(session: Session, admin: Admin, platform_id: int) -> PlatformView:
     return found
 
 
-def links(session: Session) -> list[LinkView]:
+def links(session: Session, now: datetime) -> list[LinkView]:
     """The newest registration links."""
     query = (
         select(RegistrationLink)
@@ -134,6 +135,7 @@ def links(session: Session) -> list[LinkView]:
             created_at=link.created_at,
             expires_at=link.expires_at,
             used_at=link.used_at,
+            has_ended=link.expires_at <= now,
             platform_name=link.platform.name if link.platform else None,
         )
         for link in session.scalars(query)

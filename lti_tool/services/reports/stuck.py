@@ -67,12 +67,13 @@ def stuck_report(session: Session, admin: Admin, page: int) -> StuckReport:
     )
 
 
-def course_of_award(session: Session, admin: Admin, award_id: int) -> int:
-    """The course of an award that this administrator may see; raises NotFoundError."""
-    course_id = session.scalar(select(Award.course_id).where(_is_own(admin), Award.id == award_id))
-    if course_id is None:
+def course_of_award(session: Session, admin: Admin, award_id: int) -> Course:
+    """The course of an award that this administrator may see, with its deployment; raises NotFoundError."""
+    query = select(Course).join(Award, Award.course_id == Course.id).options(joinedload(Course.deployment))
+    course = session.scalar(query.where(_is_own(admin), Award.id == award_id))
+    if course is None:
         raise NotFoundError("It does not exist, or it is not yours to administer.")
-    return course_id
+    return course
 
 
 def _is_own(admin: Admin) -> ColumnElement[bool]:

@@ -19,7 +19,7 @@ SCOPES = f"{ags.LINE_ITEM_SCOPE} {ags.SCORE_SCOPE} {ags.RESULT_SCOPE}"
 @pytest.fixture
 def client(world: World) -> ServiceClient:
     world.server.answers["/token"] = json_answer({"access_token": "t", "expires_in": 3600, "scope": SCOPES})
-    return ServiceClient(world.database, Vault(["v" * 40]), new_session(allow_private_addresses=True))
+    return ServiceClient(world.database, Vault(["v" * 40]), new_session(allow_private_addresses=True), pauses=())
 
 
 @pytest.mark.parametrize(

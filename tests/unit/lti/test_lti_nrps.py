@@ -27,7 +27,7 @@ def client(world: World) -> Iterator[ServiceClient]:
     """A client of the platform."""
     world.server.answers["/token"] = json_answer({"access_token": "t", "expires_in": 3600, "scope": SCOPE})
     http = new_session(allow_private_addresses=True)
-    yield ServiceClient(world.database, Vault(["v" * 40]), http)
+    yield ServiceClient(world.database, Vault(["v" * 40]), http, pauses=())
     http.close()
 
 

@@ -29,7 +29,7 @@ def client(world: World) -> Iterator[ServiceClient]:
     """A client of the platform, which grants every token."""
     world.server.answers["/token"] = json_answer(GRANT)
     http = new_session(allow_private_addresses=True)
-    yield ServiceClient(world.database, Vault(["v" * 40]), http)
+    yield ServiceClient(world.database, Vault(["v" * 40]), http, pauses=())
     http.close()
 
 
@@ -267,3 +267,32 @@ def test_a_disabled_or_removed_platform_is_not_called(client: ServiceClient, wor
             client.token(platform_id, SCOPES, NOW)
         assert not failure.value.retryable
     assert world.server.seen == []
+
+
+@pytest.fixture
+def patient(world: World) -> Iterator[ServiceClient]:
+    """A client that asks up to three times, without waiting between."""
+    world.server.answers["/token"] = json_answer(GRANT)
+    with new_session(allow_private_addresses=True) as http:
+        yield ServiceClient(world.database, Vault(["v" * 40]), http, pauses=(0, 0))
+
+
+@pytest.mark.parametrize(("failures", "status"), [(1, 503), (2, 429), (2, 500)])
+def test_a_page_is_asked_for_again_where_that_may_help(
+    patient: ServiceClient, world: World, failures: int, status: int
+) -> None:
+    answers = iter([json_answer({}, status)] * failures)
+    world.server.answers["/items"] = lambda request: next(answers, json_answer(["x"]))(request)
+    assert pages(patient, world) == [["x"]]
+    assert world.server.count("/items") == failures + 1
+
+
+def test_what_fails_for_good_is_asked_for_once_and_what_goes_on_failing_three_times(
+    patient: ServiceClient, world: World
+) -> None:
+    world.server.answers["/items"] = json_answer({}, 403)
+    assert not error_of(patient, world).retryable
+    assert world.server.count("/items") == 1
+    world.server.answers["/items"] = json_answer({}, 503)
+    assert error_of(patient, world).retryable
+    assert world.server.count("/items") == 4
