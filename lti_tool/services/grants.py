@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -16,8 +16,8 @@ from lti_tool.db import get_or_create
 from lti_tool.errors import InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import BadgrServer, Connection, Course, Deployment, Person
-from lti_tool.services import audit, awarding
-from lti_tool.services.connections import server_address, set_tokens
+from lti_tool.services import audit, awarding, token_calls
+from lti_tool.services.connections import end_grant, give_back, server_address, set_tokens
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -62,6 +62,7 @@ def complete(tools: Toolbox, consent: Consent, code: str, redirect_uri: str, now
     wanted = frozenset(oauth.NEEDED_SCOPES)
     pair = exchange(tools, address, code, redirect_uri, consent.code_verifier, wanted, now)
     if not wanted <= pair.scopes:
+        give_back(tools, address, pair)
         missing = ", ".join(sorted(wanted - pair.scopes))
         raise InvalidInputError(
             f"Badgr did not allow everything that is needed to award badges (missing: {missing}). "
@@ -96,13 +97,22 @@ def exchange(
 
     A code lives for 60 seconds (BADGR.md §1.3), and somebody else's failure may have made the server ask (§1.6).
     """
+
+    def exchange_once(at: datetime) -> TokenPair:
+        token_calls.respect_wait(tools, address.api_url, at)
+        try:
+            return oauth.exchange_code(address, tools.http, code, redirect_uri, verifier, wanted, at)
+        except BadgrError as error:
+            token_calls.note_wait(tools, address.api_url, error, at)
+            raise
+
     try:
-        return oauth.exchange_code(address, tools.http, code, redirect_uri, verifier, wanted, now)
+        return exchange_once(now)
     except SignInThrottledError as error:
         if error.retry_after is None or error.retry_after > LONGEST_WAIT_SECONDS:
             raise
         time.sleep(error.retry_after)
-    return oauth.exchange_code(address, tools.http, code, redirect_uri, verifier, wanted, now)
+        return exchange_once(now + timedelta(seconds=error.retry_after))
 
 
 def choices(session: Session, course: Course, person_id: int) -> list[Choice]:
@@ -154,11 +164,12 @@ def disconnect(tools: Toolbox, connection_id: int, actor: str, now: datetime) ->
     """End a connection here and at Badgr; whether Badgr has confirmed it. Awards wait until somebody connects again."""
     with tools.database.read() as session:
         connection = session.get_one(Connection, connection_id)
-        server_id, sealed = connection.server_id, connection.sealed_refresh_token
     has_ended = True
-    if sealed is not None and connection.is_alive:
+    if connection.is_alive:
+        refresh = tools.vault.open(connection.sealed_refresh_token) if connection.sealed_refresh_token else None
+        access = tools.vault.open(connection.sealed_access_token)
         try:
-            oauth.revoke(server_address(tools, server_id), tools.http, tools.vault.open(sealed))
+            end_grant(tools, server_address(tools, connection.server_id), access, refresh)
         except BadgrError as error:
             log.warning("badgr_not_told", connection_id=connection_id, status=error.status)
             has_ended = False
@@ -210,6 +221,7 @@ def _row(session: Session, connection: Connection) -> dict[str, Any]:
         "account": connection.badgr_user_name,
         "made_by": owner_of(session, connection),
         "made_at": connection.created_at,
+        "ends_at": connection.ends_at,
         "ended_at": connection.dead_since,
     }
 
@@ -224,6 +236,9 @@ def _issuers(client: BadgrClient) -> list[Issuer] | None:
 
 def _attach(course: Course, connection: Connection, found: list[Issuer] | None) -> None:
     """Let the course use the connection, and keep its issuer only if this account can award in its name, too."""
+    if course.connection_id != connection.id:
+        # What was changed at Badgr while another connection looked, or none did, must be found by this one.
+        connection.changes_until = None
     course.connection = connection
     if found is None:
         return

@@ -129,7 +129,36 @@ def test_an_access_token_that_has_ended_is_renewed_and_a_withdrawn_grant_is_said
     world.badgr.withdraw_all()
     assert learner.open(learner.url).status == 409
     assert "Connect it again" in learner.text
-    assert "No account is connected" in learner.open(f"{world.tool_url}/courses/1/mine/accounts").text
+    learner.open(f"{world.tool_url}/courses/1/mine/accounts")
+    assert "It is not connected any more" in learner.text
+    assert learner.page.select_one("a[href*='/accounts/']") is None
+    assert "No account is connected" in learner.submit("/disconnect").text
+
+
+def test_an_address_of_two_accounts_stays_chosen_when_one_goes(world: World) -> None:
+    learner = connect(world, awarded(world))
+    learner.submit("/address", {"address": OWN_ADDRESS})
+    with world.tools.database.write() as session:
+        twin = session.scalars(select(Backpack)).one()
+        named = {"user_name": "Twin", "addresses": twin.addresses, "sealed_access_token": twin.sealed_access_token}
+        place = BadgeHost(
+            manifest_url="https://other.example/m",
+            name="Other",
+            api_base="https://other.example",
+            authorization_url="x",
+            token_url="x",
+            scopes=[],
+            client_id="x",
+            created_at=twin.created_at,
+        )
+        session.add(place)
+        session.flush()
+        moments = {"expires_at": twin.expires_at, "created_at": twin.created_at}
+        session.add(Backpack(person_id=twin.person_id, host_id=place.id, **named, **moments))
+        session.commit()
+        first = twin.id
+    learner.submit(f"/accounts/{first}/disconnect")
+    assert person(world).chosen_address == OWN_ADDRESS
 
 
 def test_somebody_elses_account_and_badge_are_out_of_reach(world: World) -> None:
