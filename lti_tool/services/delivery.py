@@ -180,10 +180,12 @@ def _ensure(client: BadgrClient, job: Job) -> tuple[Assertion, str]:
 
 
 def _look_up(client: BadgrClient, job: Job) -> Assertion | None:
-    """The live assertion, else one that was made for this award and revoked since: that is not awarded again."""
+    """The live assertion, else one that was made for this award and is revoked or over: that is not awarded again."""
     found = client.find_assertions(job.badge_class_id, job.award.recipient)
     live = [assertion for assertion in found if assertion.is_live]
-    ours = [a for a in found if a.revoked and a.created_at is not None and a.created_at >= job.opened_at]
+    # When it was made is told by the server's clock, when it was earned by ours.
+    opened_at = job.opened_at - client.clock_behind
+    ours = [a for a in found if not a.is_live and a.created_at is not None and a.created_at >= opened_at]
     return min(live or ours, key=lambda assertion: assertion.entity_id, default=None)
 
 

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
-from lti_tool.models import AwardStatus
+from lti_tool.models import Award, AwardStatus
 from lti_tool.sandbox.badgr import Fault
 from lti_tool.services import delivery
 from tests.world import BIOLOGY, LEARNER, LEARNER_ADDRESS, World, running_world
@@ -169,3 +170,22 @@ def test_the_address_is_sent_in_lower_case_and_found_with_a_plus(world: World) -
     world.work()
     world.tick()
     assert world.held_by("lea+badges@example.org") == ["Algebra I"]
+
+
+def test_a_badge_that_is_over_when_it_is_sent_is_found_again_after_a_lost_answer(world: World) -> None:
+    world.ready_course(badge="First Aid")
+    world.grade(LEARNER, score=9)
+    # Only the event is worked on yet; the award waits in the queue.
+    world.queue.huey.execute(world.queue.huey.dequeue())
+    # It was achieved long ago, and is good for a year.
+    with world.tools.database.write() as session:
+        session.execute(update(Award).values(achieved_at=datetime(2020, 1, 1, tzinfo=UTC)))
+        session.commit()
+    world.badgr.faults.add(Fault(ASSERTIONS, "reset", POST, after_work=True))
+    world.work()
+    world.tick()
+    (made,) = [a for a in world.badgr.assertions.values() if a.recipient.identity == LEARNER_ADDRESS]
+    award = world.award_of(LEARNER)
+    assert (award.status, award.assertion_id) == (AwardStatus.ISSUED, made.entity_id)
+    assert made.expires is not None
+    assert made.expires.year == 2021
