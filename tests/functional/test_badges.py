@@ -2,6 +2,8 @@
 
 import base64
 import io
+import struct
+import zlib
 from datetime import timedelta
 
 import pytest
@@ -73,6 +75,22 @@ def test_a_badge_is_changed_and_keeps_its_picture(world: World) -> None:
     picture = present.picture
     send(world, teacher, f"badges/{present.entity_id}", GOOD | {"name": "Algebra, new"}, None)
     assert (present.name, present.picture) == ("Algebra, new", picture)
+
+
+def test_a_change_keeps_what_the_form_does_not_show(world: World) -> None:
+    teacher = connected(world)
+    present = badge(world, "Algebra I")
+    full = {"targetName": "Biology", "targetUrl": "https://std.example/1", "targetCode": "B1"}
+    present.alignments = [full | {"targetDescription": "Of plants", "targetFramework": "State"}]
+    present.criteria_narrative = "Score &lt; 5 mistakes"
+    teacher.open(f"{world.tool_url}/courses/1/badges/{present.entity_id}")
+    assert teacher.page.select_one("#criteria").text.strip() == "Score < 5 mistakes"
+    more = {"alignments": "Botany | https://std.example/1\nNew | https://std.example/2", "criteria": "Score < 5"}
+    send(world, teacher, f"badges/{present.entity_id}", GOOD | more, None)
+    kept, new = present.alignments
+    assert kept == full | {"targetName": "Botany", "targetDescription": "Of plants", "targetFramework": "State"}
+    assert (new["targetName"], new["targetCode"]) == ("New", "")
+    assert present.criteria_narrative == "Score &lt; 5"
 
 
 def test_staff_is_not_offered_to_make_badges(world: World) -> None:
@@ -164,7 +182,28 @@ def test_drawings_lose_their_scripts() -> None:
     assert b"script" not in drawing
 
 
-@pytest.mark.parametrize("content", [b"", b"<svg", b"<svg" + b" " * 300_000, b"\x89PNG\r\n", b"x" * 3_000_000])
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def bomb(side: int) -> bytes:
+    """A few bytes of PNG that say that the picture is as wide and as high as this."""
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<svg",
+        b"<svg" + b" " * 300_000,
+        b"\x89PNG\r\n",
+        b"x" * 3_000_000,
+        pytest.param(bomb(7_000), id="large"),
+        pytest.param(bomb(30_000), id="bomb"),
+    ],
+)
 def test_what_is_no_picture_is_refused(content: bytes) -> None:
     with pytest.raises(InvalidInputError):
         pictures.data_uri(content)
