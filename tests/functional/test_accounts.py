@@ -152,6 +152,18 @@ def test_an_end_that_is_known_is_told_before(world: World) -> None:
     assert "The connection to Badgr will end" in teacher.open(world.course_url(teacher)).text
 
 
+def test_an_administrator_sees_how_an_institutions_account_ends(world: World) -> None:
+    admin = root(world)
+    connect_institution(world, admin)
+    soon = datetime.now(UTC) + timedelta(hours=20)
+    with world.tools.database.write() as session:
+        session.execute(update(Connection).values(sealed_refresh_token=None, expires_at=soon))
+        session.commit()
+    assert "Connect it again before that" in admin.open(f"{world.tool_url}/admin/badgr/").text
+    admin.submit("/disconnect")
+    assert "root has disconnected it. Courses that award by it wait" in admin.text
+
+
 # -- servers --
 
 
@@ -289,9 +301,15 @@ def test_connections_are_listed_shown_and_revoked(
 
     assert "Olive Owner" in run("connection list --json")[1]
     assert "Biology 101" in run("connection show 1")[1]
+    assert "Biology 101" in run("connections show 1")[1]
     assert "The key works." in run("badgr-server test 1")[1]
     assert run("connection show 9")[0] == 1
     assert run("connection revoke 1") == (0, "Ended.\n")
     assert all(token.refresh_revoked for token in world.badgr.tokens)
     status, said = run(f"badgr-server add --address {world.badgr_url} --client-id x --client-secret y")
     assert (status, "does not know this key" in said) == (1, True)
+    line = f"badgr-server add --address {world.badgr_url} --client-id lti-tool --client-secret {SECRET}"
+    assert run(f"{line} --scope r:profile --scope rw:issuer --max-parallel 2 --max-per-minute 30")[0] == 0
+    with world.tools.database.read() as session:
+        added = session.scalars(select(BadgrServer).where(BadgrServer.id != 1)).one()
+    assert (added.max_parallel, added.max_per_minute, added.scopes) == (2, 30, ["r:profile", "rw:issuer"])
