@@ -111,6 +111,22 @@ def test_whatever_fails_it_is_revoked_in_the_end_and_we_know(world: World, fault
     assert assertion_of(world).revocation_reason == REASON
 
 
+def test_a_server_that_asks_to_be_left_alone_is_left_alone_by_revocations_too(world: World) -> None:
+    teacher = awarded(world)
+    world.badgr.faults.add(Fault("/v2/assertions/", status=429, headers={"Retry-After": "500"}))
+    teacher.submit("/revoke", {"reason": REASON})
+    world.work()
+    before = len(world.badgr.requests)
+    with world.tools.database.write() as session:
+        # Its own pause is over, but not that of the server.
+        session.execute(update(Award).values(due_at=datetime.now(UTC)))
+        session.commit()
+    world.sweep()
+    assert len(world.badgr.requests) == before
+    world.tick()
+    assert world.held_by(LEARNER_ADDRESS) == []
+
+
 def test_a_revocation_that_is_refused_leaves_the_badge_and_says_why(world: World) -> None:
     teacher = awarded(world)
     issuer = next(i for i in world.badgr.issuers.values() if i.name == "Loopback University")
