@@ -4,6 +4,7 @@ import base64
 import io
 import struct
 import zlib
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -161,6 +162,37 @@ def test_an_issuer_is_changed(world: World) -> None:
     told = {"name": "Loopback U", "url": "https://lu.example/", "email": "owner@example.org", "description": "d"}
     send(world, teacher, f"issuers/{issuer.entity_id}", told, None)
     assert (issuer.name, issuer.staff) == ("Loopback U", staff)
+
+
+# -- many of them --
+
+
+def test_badges_are_found_by_words_in_their_texts(world: World) -> None:
+    teacher = connected(world)
+    first = badge(world, "Algebra I")
+    for number in range(9):
+        made = replace(first, name=f"Botany {number}", description="Of plants", tags=["Green"], entity_id=f"b{number}")
+        world.badgr.badge_classes[made.entity_id] = made
+    page = f"{world.tool_url}/courses/1/rules/new"
+    assert len(teacher.open(page).page.select("label.choice")) == 13
+    (only,) = teacher.open(f"{page}?q=green+7").page.select("label.choice")
+    assert "Botany 7" in only.text
+    teacher.open(f"{page}?q=zebra")
+    assert "No badge of Loopback University has “zebra” in it" in teacher.text
+
+
+def test_issuers_are_found_by_words(world: World) -> None:
+    teacher = connected(world)
+    owner = next(user for user in world.badgr.users.values() if user.name == "Olive Owner")
+    first = next(iter(world.badgr.issuers.values()))
+    for number in range(9):
+        made = replace(first, name=f"School {number}", staff={owner.entity_id: "owner"}, entity_id=f"i{number}")
+        world.badgr.issuers[made.entity_id] = made
+    teacher.open(f"{world.tool_url}/courses/1/issuer?q=school+3")
+    (only,) = teacher.page.select("label.choice")
+    assert "School 3" in only.text
+    teacher.submit("/issuer", {"issuer": "i3"})
+    assert "School 3 has no badges yet" in teacher.text
 
 
 # -- pictures --
