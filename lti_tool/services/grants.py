@@ -3,7 +3,6 @@
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
@@ -15,7 +14,17 @@ from lti_tool.badgr.types import Issuer, Profile, ServerAddress, TokenPair
 from lti_tool.db import get_or_create
 from lti_tool.errors import InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
-from lti_tool.models import BadgrServer, Connection, Course, Deployment, Person
+from lti_tool.models import (
+    Award,
+    AwardStatus,
+    BadgeClass,
+    BadgrServer,
+    Connection,
+    Course,
+    Deployment,
+    Person,
+    Rule,
+)
 from lti_tool.services import audit, awarding, token_calls
 from lti_tool.services.connections import end_grant, give_back, server_address, set_tokens
 from lti_tool.toolbox import Toolbox
@@ -73,7 +82,7 @@ def complete(tools: Toolbox, consent: Consent, code: str, redirect_uri: str, now
     with tools.database.write() as session:
         connection = _store(tools, session, consent, pair, profile, now)
         if consent.course_id is not None:
-            _attach(session.get_one(Course, consent.course_id), connection, found)
+            _attach(session, session.get_one(Course, consent.course_id), connection, found, now)
         else:
             detail = f"{profile.name} at {connection.server.name}"
             audit.note(session, consent.actor, "institution's account connected", now, detail=detail)
@@ -153,7 +162,7 @@ def use(tools: Toolbox, course_id: int, person_id: int, connection_id: int, foun
         if chosen is None:
             raise NotFoundError("Choose one of the connections in the list.")
         connection = session.get_one(Connection, connection_id)
-        _attach(course, connection, found)
+        _attach(session, course, connection, found, now)
         session.flush()
         awarding.release(session, now, course_id=course_id)
         session.commit()
@@ -195,37 +204,6 @@ def allow_issuers(tools: Toolbox, connection_id: int, entity_ids: list[str], act
         session.commit()
 
 
-def rows(tools: Toolbox) -> list[dict[str, Any]]:
-    """Every connection, one row each, without its tokens."""
-    with tools.database.read() as session:
-        query = select(Connection).options(joinedload(Connection.server)).order_by(Connection.id)
-        return [_row(session, connection) for connection in session.scalars(query)]
-
-
-def row(tools: Toolbox, connection_id: int) -> dict[str, Any]:
-    """One connection with the courses that use it; raises NotFoundError."""
-    with tools.database.read() as session:
-        connection = session.get(Connection, connection_id)
-        if connection is None:
-            raise NotFoundError("See: lti-badges connection list", "There is no such connection")
-        courses = session.scalars(select(Course).where(Course.connection_id == connection_id).order_by(Course.id))
-        titles = [course.title or course.label or course.context_id for course in courses]
-        told = {"scopes": connection.scopes, "ended_why": connection.dead_reason, "courses": titles}
-        return _row(session, connection) | told
-
-
-def _row(session: Session, connection: Connection) -> dict[str, Any]:
-    return {
-        "id": connection.id,
-        "server": connection.server.name,
-        "account": connection.badgr_user_name,
-        "made_by": owner_of(session, connection),
-        "made_at": connection.created_at,
-        "ends_at": connection.ends_at,
-        "ended_at": connection.dead_since,
-    }
-
-
 def _issuers(client: BadgrClient) -> list[Issuer] | None:
     try:
         return client.issuers()
@@ -234,20 +212,35 @@ def _issuers(client: BadgrClient) -> list[Issuer] | None:
         return None
 
 
-def _attach(course: Course, connection: Connection, found: list[Issuer] | None) -> None:
+def _attach(
+    session: Session, course: Course, connection: Connection, found: list[Issuer] | None, now: datetime
+) -> None:
     """Let the course use the connection, and keep its issuer only if this account can award in its name, too."""
     if course.connection_id != connection.id:
         # What was changed at Badgr while another connection looked, or none did, must be found by this one.
         connection.changes_until = None
+        _try_again(session, course, now)
     course.connection = connection
     if found is None:
         return
     allowed = set(connection.allowed_issuers)
-    issuer = next((i for i in found if i.entity_id == course.issuer_entity_id), None)
+    wanted = course.issuer_entity_id or session.scalar(
+        select(BadgeClass.issuer_entity_id).join(Rule).where(Rule.course_id == course.id).order_by(Rule.id.desc())
+    )
+    issuer = next((i for i in found if i.entity_id == wanted), None)
     if issuer is None or (allowed and issuer.entity_id not in allowed):
         course.issuer_entity_id = course.issuer_name = course.issuer_role = None
     else:
-        course.issuer_name, course.issuer_role = issuer.name, issuer.role_of(connection.badgr_user_id)
+        course.issuer_entity_id, course.issuer_name = issuer.entity_id, issuer.name
+        course.issuer_role = issuer.role_of(connection.badgr_user_id)
+
+
+def _try_again(session: Session, course: Course, now: datetime) -> None:
+    """What Badgr has refused the former account may be granted to this one."""
+    failed = select(Award).where(Award.course_id == course.id, Award.status == AwardStatus.FAILED)
+    for award in session.scalars(failed.with_for_update()):
+        awarding.add_step(session, award, "released", "Another Badgr account was connected: it is tried again.", now)
+        awarding.make_due(session, award, now)
 
 
 def _release(session: Session, connection: Connection, now: datetime) -> None:

@@ -72,6 +72,21 @@ def test_an_account_outside_the_issuer_makes_the_issuer_to_be_chosen_anew(world:
     assert course(world, 1).issuer_entity_id is None
 
 
+def test_what_an_account_outside_the_issuer_could_not_award_goes_out_by_the_next_one(world: World) -> None:
+    teacher = world.ready_course()
+    world.connect(teacher.open(world.course_url(teacher) + "connections/"), "Otto Outsider")
+    world.grade(LEARNER, score=9)
+    world.work()
+    assert world.award_of(LEARNER).status is AwardStatus.FAILED
+    assert "not in the issuer of this course's badges" in teacher.open(world.course_url(teacher)).text
+    teacher.open(world.course_url(teacher) + "connections/").submit("/use")
+    world.work()
+    assert world.held_by(LEARNER_ADDRESS) == ["Algebra I"]
+    # The issuer is that of the badges again, without being chosen.
+    assert course(world, 1).issuer_name == "Loopback University"
+    assert "not in the issuer" not in teacher.open(world.course_url(teacher)).text
+
+
 def test_disconnecting_ends_it_at_badgr_and_awards_wait_until_somebody_connects(world: World) -> None:
     teacher = world.ready_course()
     teacher.open(world.course_url(teacher) + "connections/").submit("/disconnect")

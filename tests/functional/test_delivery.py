@@ -170,6 +170,7 @@ def test_the_address_is_sent_in_lower_case_and_found_with_a_plus(world: World) -
     world.work()
     world.tick()
     assert world.held_by("lea+badges@example.org") == ["Algebra I"]
+    assert world.award_of(LEARNER).status is AwardStatus.ISSUED
 
 
 def test_a_badge_that_is_over_when_it_is_sent_is_found_again_after_a_lost_answer(world: World) -> None:
