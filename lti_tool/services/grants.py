@@ -12,7 +12,7 @@ from lti_tool.badgr.client import BadgrClient
 from lti_tool.badgr.errors import BadgrError, SignInThrottledError
 from lti_tool.badgr.types import Issuer, Profile, ServerAddress, TokenPair
 from lti_tool.db import get_or_create
-from lti_tool.errors import InvalidInputError, NotFoundError
+from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import (
     Award,
@@ -24,6 +24,7 @@ from lti_tool.models import (
     Deployment,
     Person,
     Rule,
+    RuleStatus,
 )
 from lti_tool.services import audit, awarding, token_calls
 from lti_tool.services.connections import end_grant, give_back, server_address, set_tokens
@@ -32,6 +33,10 @@ from lti_tool.toolbox import Toolbox
 log = get_logger(__name__)
 
 LONGEST_WAIT_SECONDS = 15.0
+NOT_ALLOWED = (
+    "Your institution does not let its account award the badges of this course: they are of another issuer. Ask the "
+    "administrator of the Badges tool to allow that issuer, or use your own account."
+)
 
 
 @dataclass(frozen=True)
@@ -162,6 +167,8 @@ def use(tools: Toolbox, course_id: int, person_id: int, connection_id: int, foun
         if chosen is None:
             raise NotFoundError("Choose one of the connections in the list.")
         connection = session.get_one(Connection, connection_id)
+        if not _may_use(session, course, connection):
+            raise ConflictError(NOT_ALLOWED)
         _attach(session, course, connection, found, now)
         session.flush()
         awarding.release(session, now, course_id=course_id)
@@ -194,14 +201,27 @@ def disconnect(tools: Toolbox, connection_id: int, actor: str, now: datetime) ->
 
 
 def allow_issuers(tools: Toolbox, connection_id: int, entity_ids: list[str], actor: str, now: datetime) -> None:
-    """Limit an institution's connection to some issuers; an empty list is all of them. Raises NotFoundError."""
+    """Limit an institution's connection to some issuers; an empty list is all of them. Raises NotFoundError.
+
+    Courses that award in the name of another one have no connection then: what they award waits.
+    """
     with tools.database.write() as session:
         connection = session.get(Connection, connection_id)
         if connection is None or connection.deployment_id is None:
             raise NotFoundError("There is no such account of an institution.")
         connection.allowed_issuers = sorted(set(entity_ids))
+        for course in session.scalars(select(Course).where(Course.connection_id == connection_id)):
+            if not _may_use(session, course, connection):
+                course.connection = course.issuer_entity_id = course.issuer_name = course.issuer_role = None
         audit.note(session, actor, "allowed issuers changed", now, detail=", ".join(connection.allowed_issuers))
         session.commit()
+
+
+def _may_use(session: Session, course: Course, connection: Connection) -> bool:
+    """Whether the institution lets this course award what its rules award; anybody else's account has no limits."""
+    in_use = select(BadgeClass.issuer_entity_id).join(Rule)
+    in_use = in_use.where(Rule.course_id == course.id, Rule.status != RuleStatus.DRAFT)
+    return not connection.allowed_issuers or set(session.scalars(in_use)) <= set(connection.allowed_issuers)
 
 
 def _issuers(client: BadgrClient) -> list[Issuer] | None:
