@@ -12,6 +12,8 @@ from lti_tool.badgr.types import Email, Profile
 
 SCOPE = "https://purl.imsglobal.org/spec/ob/v2p1/scope/"
 SCOPES = tuple(f"{SCOPE}{name}" for name in ("assertion.readonly", "assertion.create", "profile.readonly"))
+# Some hosts give a refresh token only to who asks for it; not every host knows the word.
+REFRESHING = "offline_access"
 TIMEOUT = (5.0, 20.0)
 PAGE_SIZE, MAXIMUM_PAGES = 50, 20
 # How many badge classes and issuers are looked up, where a host names them by their addresses only.
@@ -23,6 +25,7 @@ def register(
 ) -> tuple[str, str, tuple[str, ...]]:
     """Register the tool (RFC 7591): client id, secret and the scopes granted; raises BadgrError."""
     offered = [scope for scope in SCOPES if not host.scopes or scope in host.scopes]
+    offered += [REFRESHING] if REFRESHING in host.scopes else []
     body = {
         "client_name": "LTI Badges",
         "client_uri": base_url,

@@ -80,9 +80,10 @@ def complete(
     address = address_of(tools, place)
     wanted = frozenset(scopes_of(tools, place))
     pair = grants.exchange(tools, address, code, redirect_uri, verifier, wanted, now)
-    if not wanted <= pair.scopes:
+    # What a host does not name among the rights is known by whether it gives a refresh token.
+    if missing_scopes := wanted - pair.scopes - {connect.REFRESHING}:
         give_back(tools, address, pair)
-        missing = ", ".join(sorted(wanted - pair.scopes))
+        missing = ", ".join(sorted(missing_scopes))
         raise InvalidInputError(
             f"Your account did not allow everything that is needed to see your badges and to add one (missing: "
             f"{missing}). Connect it again and allow all of it; if that does not help, tell the administrator of the "
