@@ -47,5 +47,9 @@ class AnsweringServer:
 
 
 class _Quiet(WSGIRequestHandler):
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Send no `Date` beside the one that a test gives."""
+        self.send_response_only(code, message)
+
     def log(self, type: str, message: str, *args: Any) -> None:
         """Keep the test run's output clean."""

@@ -77,7 +77,10 @@ class BackpackBadge:
 
     @classmethod
     def parse(cls, told: Mapping[str, Any]) -> "BackpackBadge":
-        """Read an entry of `/v2/backpack/assertions?expand=badgeclass&expand=issuer`; raises KeyError or TypeError."""
+        """Read an entry of `/v2/backpack/assertions?expand=badgeclass&expand=issuer`.
+
+        Raises KeyError, TypeError or ValueError when it is not one.
+        """
         badge = told.get("badgeclass") if isinstance(told.get("badgeclass"), Mapping) else {}
         issuer = badge.get("issuer") if isinstance(badge, Mapping) else {}
         issuer = issuer if isinstance(issuer, Mapping) else told.get("issuer")
@@ -86,8 +89,8 @@ class BackpackBadge:
             name=str((badge or {}).get("name") or "A badge"),
             description=str((badge or {}).get("description") or ""),
             issuer_name=str(issuer.get("name") or "") if isinstance(issuer, Mapping) else "",
-            image=told.get("image") or (badge or {}).get("image"),
-            url=str(told.get("openBadgeId") or ""),
+            image=_web_address(told.get("image")) or _web_address((badge or {}).get("image")) or None,
+            url=_web_address(told.get("openBadgeId")),
             issued_on=_moment(told.get("issuedOn")),
             revoked=bool(told.get("revoked")),
         )
@@ -105,6 +108,12 @@ class NewAward:
     expires: datetime | None = None
     # The same badge once more for somebody who has it.
     allow_duplicate: bool = False
+
+
+def _web_address(told: object) -> str:
+    """An address that a page may show: whoever issued the badge has written it. Empty for anything else."""
+    found = told.get("id") if isinstance(told, Mapping) else told
+    return found if isinstance(found, str) and found.startswith(("https://", "http://")) else ""
 
 
 def _moment(text: object) -> datetime | None:

@@ -11,7 +11,7 @@ CLOCK_MARGIN = timedelta(minutes=1)
 
 
 def award(told: NewAward, now: datetime) -> dict[str, Any]:
-    """The body of an award."""
+    """The body of an award; `now` is the time by the server's clock."""
     body: dict[str, Any] = {
         "recipient": {"identity": told.recipient.strip().lower(), "type": "email", "hashed": True},
         "allowDuplicateAwards": told.allow_duplicate,
@@ -38,7 +38,16 @@ def badge_class(told: NewBadgeClass) -> dict[str, Any]:
         "criteriaNarrative": markdown(told.criteria_narrative) or None,
         "criteriaUrl": told.criteria_url or None,
         "tags": list(told.tags),
-        "alignments": [{"targetName": a.name, "targetUrl": a.url, "targetCode": a.code} for a in told.alignments],
+        "alignments": [
+            {
+                "targetName": a.name,
+                "targetUrl": a.url,
+                "targetCode": a.code,
+                "targetDescription": a.description,
+                "targetFramework": a.framework,
+            }
+            for a in told.alignments
+        ],
         "expires": {"amount": told.lifetime.amount, "duration": told.lifetime.unit} if told.lifetime else None,
     }
 
@@ -52,6 +61,11 @@ def issuer(told: NewIssuer) -> dict[str, Any]:
 def markdown(text: str) -> str:
     """Markdown as Badgr takes it: it strips what looks like a tag, text and all, and refuses pictures."""
     return text.replace("<", "&lt;").replace("![", "! [")
+
+
+def unescaped(text: str) -> str:
+    """What was entered, of what `markdown` made of it."""
+    return text.replace("&lt;", "<")
 
 
 def _stamp(moment: datetime) -> str:

@@ -1,7 +1,8 @@
 """Calls to the Badgr v2 API with one access token."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -34,6 +35,8 @@ class BadgrClient:
         self._headers = {"Authorization": f"Bearer {access_token}", "Accept": "application/json"}
         self._http = http
         self._timeout = timeout
+        # How far the server's clock is behind ours, as its last answer said.
+        self.clock_behind = timedelta(0)
 
     def profile(self) -> Profile:
         """The user of this token (`GET /v2/users/self`)."""
@@ -70,12 +73,12 @@ class BadgrClient:
         return self._one("PUT", f"/v2/issuers/{quote(issuer_id, safe='')}", Issuer.parse, bodies.issuer(told))
 
     def find_assertions(self, badge_class_id: str, recipient: str) -> list[Assertion]:
-        """The assertions of a badge class for an e-mail address, revoked ones too (BADGR.md §6.3)."""
+        """The assertions of a badge class for an e-mail address, revoked and expired ones too (BADGR.md §6.3)."""
         address = recipient.strip().lower()
         # Unescaped, a "+" in an address would mean a space: nothing would be found and the badge sent again.
         path = (
             f"/v2/badgeclasses/{quote(badge_class_id, safe='')}/assertions"
-            f"?recipient={quote(address, safe='')}&include_revoked=1"
+            f"?recipient={quote(address, safe='')}&include_revoked=1&include_expired=1"
         )
         found = self._list(path, Assertion.parse)
         # A server that does not know the filter gives everybody's.
@@ -118,7 +121,7 @@ class BadgrClient:
     def award(self, badge_class_id: str, award: NewAward) -> Assertion:
         """Award a badge once (`POST /v2/badgeclasses/{id}/assertions`); DuplicateAwardError if it is there already."""
         path = f"/v2/badgeclasses/{quote(badge_class_id, safe='')}/assertions"
-        return self._one("POST", path, Assertion.parse, bodies.award(award, datetime.now(UTC)))
+        return self._one("POST", path, Assertion.parse, bodies.award(award, datetime.now(UTC) - self.clock_behind))
 
     def _one(
         self,
@@ -170,6 +173,7 @@ class BadgrClient:
             )
         except requests.RequestException as error:
             raise from_exception(error, wrote=wrote) from error
+        self.clock_behind = _behind(response.headers.get("Date"))
         if not 200 <= response.status_code < 300:
             raise from_response(response, wrote=wrote)
         return response
@@ -192,6 +196,16 @@ def _parsed(entry: dict[str, Any], parse: Callable[[dict[str, Any]], Parsed], *,
 def _nonsense(wrote: bool) -> NonsenseAnswerError:
     advice = "Badgr's answer cannot be understood. It is tried again by itself; if it stays, check the API address."
     return NonsenseAnswerError(advice, in_doubt=wrote)
+
+
+def _behind(told: str | None) -> timedelta:
+    """How far a clock that tells this `Date` is behind ours; nothing if it is ahead or not told (RFC 9110 §6.6.1)."""
+    try:
+        moment = parsedate_to_datetime(told or "")
+    except ValueError:
+        return timedelta(0)
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    return max(timedelta(0), datetime.now(UTC) - moment)
 
 
 def _origin(url: str) -> tuple[str, str]:

@@ -7,13 +7,17 @@ import requests
 
 from lti_tool.badgr.assertions import BackpackBadge
 from lti_tool.badgr.discovery import Manifest
-from lti_tool.badgr.errors import NonsenseAnswerError, body_of, from_exception, from_response
+from lti_tool.badgr.errors import BadgrError, NonsenseAnswerError, body_of, from_exception, from_response
 from lti_tool.badgr.types import Email, Profile
 
 SCOPE = "https://purl.imsglobal.org/spec/ob/v2p1/scope/"
 SCOPES = tuple(f"{SCOPE}{name}" for name in ("assertion.readonly", "assertion.create", "profile.readonly"))
+# Some hosts give a refresh token only to who asks for it; not every host knows the word.
+REFRESHING = "offline_access"
 TIMEOUT = (5.0, 20.0)
 PAGE_SIZE, MAXIMUM_PAGES = 50, 20
+# How many badge classes and issuers are looked up, where a host names them by their addresses only.
+MAXIMUM_LOOK_UPS = 40
 
 
 def register(
@@ -21,6 +25,7 @@ def register(
 ) -> tuple[str, str, tuple[str, ...]]:
     """Register the tool (RFC 7591): client id, secret and the scopes granted; raises BadgrError."""
     offered = [scope for scope in SCOPES if not host.scopes or scope in host.scopes]
+    offered += [REFRESHING] if REFRESHING in host.scopes else []
     body = {
         "client_name": "LTI Badges",
         "client_uri": base_url,
@@ -61,9 +66,10 @@ class ConnectClient:
     def badges(self) -> list[BackpackBadge]:
         """Every badge there (`GET /assertions`), page by page."""
         found: list[BackpackBadge] = []
+        seen: dict[str, Mapping[str, Any]] = {}
         for page in range(MAXIMUM_PAGES):
             entries = self._results(f"/assertions?limit={PAGE_SIZE}&offset={page * PAGE_SIZE}")
-            found += [_badge(entry) for entry in entries]
+            found += [self._badge(entry, seen) for entry in entries]
             if len(entries) < PAGE_SIZE:
                 break
         return found
@@ -71,6 +77,36 @@ class ConnectClient:
     def push(self, assertion: Mapping[str, Any]) -> None:
         """Put an assertion there (`POST /assertions`)."""
         _call(self._http, "POST", f"{self._api_base}/assertions", self._headers, {"assertion": dict(assertion)})
+
+    def _badge(self, told: Mapping[str, Any], seen: dict[str, Mapping[str, Any]]) -> BackpackBadge:
+        badge = self._whole(told.get("badge"), seen)
+        entry = {
+            "entityId": told.get("id") or "",
+            "openBadgeId": told.get("id"),
+            "badgeclass": {**badge, "issuer": self._whole(badge.get("issuer"), seen)},
+            "image": told.get("image"),
+            "issuedOn": told.get("issuedOn"),
+            "revoked": told.get("revoked"),
+        }
+        try:
+            return BackpackBadge.parse(entry)
+        except (KeyError, TypeError, ValueError):
+            raise NonsenseAnswerError("The badge host gave an answer that cannot be understood.") from None
+
+    def _whole(self, told: Any, seen: dict[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+        """What stands in the assertion, or what its address shows (Open Badges 2.0: either may be given)."""
+        if isinstance(told, Mapping):
+            return told
+        if not isinstance(told, str) or not told.startswith(("https://", "http://")):
+            return {}
+        if told not in seen and len(seen) < MAXIMUM_LOOK_UPS:
+            try:
+                # A public page, perhaps somebody else's: it gets no token.
+                seen[told] = _object(_call(self._http, "GET", told, {}))
+            except BadgrError:
+                # The badge is shown without what cannot be read.
+                seen[told] = {}
+        return seen.get(told, {})
 
     def _results(self, path: str) -> list[dict[str, Any]]:
         body = _object(_call(self._http, "GET", self._api_base + path, self._headers))
@@ -80,20 +116,6 @@ class ConnectClient:
         if not isinstance(results, list) or not all(isinstance(entry, dict) for entry in results):
             raise NonsenseAnswerError("The badge host gave an answer that cannot be understood.")
         return results
-
-
-def _badge(told: Mapping[str, Any]) -> BackpackBadge:
-    badge = told.get("badge")
-    badge = badge if isinstance(badge, Mapping) else {}
-    entry = {
-        "entityId": told.get("id") or "",
-        "openBadgeId": told.get("id"),
-        "badgeclass": badge,
-        "image": told.get("image") if isinstance(told.get("image"), str) else None,
-        "issuedOn": told.get("issuedOn"),
-        "revoked": told.get("revoked"),
-    }
-    return BackpackBadge.parse(entry)
 
 
 def _call(

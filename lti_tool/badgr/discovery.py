@@ -10,7 +10,6 @@ from lti_tool.badgr.errors import BadgrError, NonsenseAnswerError, body_of, from
 
 TIMEOUT = (5.0, 10.0)
 WELL_KNOWN = "/.well-known/badgeconnect.json"
-MAXIMUM_REDIRECTS = 3
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ Decided by status *and* body, never by content type: Badgr sends JSON errors as 
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
@@ -199,6 +201,14 @@ def _flat(value: Any, name: str) -> Iterator[str]:
 
 
 def _header(response: requests.Response) -> float | None:
-    """`Retry-After` in seconds; a date there is left alone, our own backoff does then."""
+    """`Retry-After` in seconds, given as such or as a date (RFC 9110 §10.2.3); None when it is over or nonsense."""
     value = response.headers.get("Retry-After", "")
-    return float(value) if value.isascii() and value.isdigit() else None
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    seconds = (moment - datetime.now(UTC)).total_seconds()
+    return seconds if seconds > 0 else None

@@ -69,12 +69,13 @@ def check_client(server: ServerAddress, http: requests.Session, redirect_uri: st
     raise NonsenseAnswerError("This does not answer like a Badgr server: it took a code that nobody has given.")
 
 
-def revoke(server: ServerAddress, http: requests.Session, refresh_token: str) -> None:
-    """End an authorization; always by its refresh token, never by the access token alone (BADGR.md §1.7)."""
+def revoke(server: ServerAddress, http: requests.Session, token: str, kind: str = "refresh_token") -> None:
+    """End an authorization, by its refresh token wherever there is one (BADGR.md §1.7); raises BadgrError.
+
+    After an access token was revoked alone, the next refresh is a fault of the server.
+    """
     # With the slash: without it Badgr redirects, and a redirected POST becomes a GET.
-    _post(
-        server, http, f"{server.api_url}/o/revoke_token/", {"token": refresh_token, "token_type_hint": "refresh_token"}
-    )
+    _post(server, http, f"{server.api_url}/o/revoke_token/", {"token": token, "token_type_hint": kind})
 
 
 def _post(server: ServerAddress, http: requests.Session, url: str, form: dict[str, str]) -> requests.Response:

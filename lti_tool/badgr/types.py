@@ -131,6 +131,8 @@ class Alignment:
     name: str
     url: str
     code: str = ""
+    description: str = ""
+    framework: str = ""
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,13 @@ class BadgeClass:
             tags=tuple(map(str, told.get("tags") or [])),
             lifetime=Lifetime.parse(told.get("expires")),
             alignments=tuple(
-                Alignment(str(a["targetName"]), str(a["targetUrl"]), str(a.get("targetCode") or ""))
+                Alignment(
+                    str(a["targetName"]),
+                    str(a["targetUrl"]),
+                    str(a.get("targetCode") or ""),
+                    str(a.get("targetDescription") or ""),
+                    str(a.get("targetFramework") or ""),
+                )
                 for a in told.get("alignments") or []
                 if a.get("targetName") and a.get("targetUrl")
             ),

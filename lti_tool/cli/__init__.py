@@ -41,6 +41,7 @@ for command in (
     award,
 ):
     commands.add_command(command)
+commands.add_command(connection, "connections")
 
 
 def main() -> None:

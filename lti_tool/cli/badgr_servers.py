@@ -25,6 +25,8 @@ def badgr_server() -> None:
 @click.option("--api-url", help="Address of its API.")
 @click.option("--address", help="One address of an own server that tells the others (Badge Connect).")
 @click.option("--scope", "scopes", multiple=True, help="A scope to ask for; may be repeated. [r:profile rw:issuer]")
+@click.option("--max-parallel", default=4, show_default=True, help="How many awards are sent at the same time.")
+@click.option("--max-per-minute", type=int, help="How many awards are sent in a minute at most; as many as come, else.")
 @click.option("--no-check", is_flag=True, help="Save it without trying the key.")
 @click.option("--client-id", required=True, help="The key (client id) that the server gave to this tool.")
 @click.option(
@@ -41,6 +43,8 @@ def add(
     api_url: str | None,
     address: str | None,
     scopes: tuple[str, ...],
+    max_parallel: int,
+    max_per_minute: int | None,
     no_check: bool,
     client_id: str,
     client_secret: str,
@@ -56,6 +60,8 @@ def add(
         client_id=client_id,
         client_secret=client_secret,
         scopes=scopes or NEEDED_SCOPES,
+        max_parallel=max_parallel,
+        max_per_minute=max_per_minute,
     )
     server_id = badgr_servers.save(tools, told, datetime.now(UTC), check=not no_check)
     click.echo(f"Badgr server {server_id} is added{'' if no_check else ', and its key works'}.")

@@ -7,6 +7,7 @@ import click
 from lti_tool.cli.output import json_option, print_rows
 from lti_tool.cli.tools import open_tools
 from lti_tool.services import audit, grants
+from lti_tool.services.reports import connections
 
 
 @click.group()
@@ -18,7 +19,7 @@ def connection() -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """List the connections."""
-    rows = grants.rows(open_tools())
+    rows = connections.rows(open_tools())
     print_rows(rows, as_json, "No connection yet. A teacher makes one with “Connect to Badgr” in the course.")
 
 
@@ -27,7 +28,7 @@ def list_(as_json: bool) -> None:
 @json_option
 def show(connection_id: int, as_json: bool) -> None:
     """Show a connection with the courses that use it."""
-    row = grants.row(open_tools(), connection_id)
+    row = connections.row(open_tools(), connection_id)
     if as_json:
         print_rows([row], as_json, "")
         return
@@ -40,6 +41,6 @@ def show(connection_id: int, as_json: bool) -> None:
 def revoke(connection_id: int) -> None:
     """End a connection, here and at Badgr; awards wait until somebody connects again."""
     tools = open_tools()
-    grants.row(tools, connection_id)
+    connections.row(tools, connection_id)
     has_ended = grants.disconnect(tools, connection_id, audit.COMMAND_LINE, datetime.now(UTC))
     click.echo("Ended." if has_ended else "Ended here. Badgr could not be told: end it there, too.")

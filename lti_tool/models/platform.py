@@ -104,7 +104,7 @@ class ToolKey(Base):
 
 
 class OneTimeToken(Base):
-    """A value that was used and may not be used again (nonces, OAuth states); kept until it would expire anyway."""
+    """A value that can be taken once and not again until it ends: nonces, and who renews a learner's tokens now."""
 
     __tablename__ = "one_time_token"
     __table_args__ = (Index(None, "expires_at"),)

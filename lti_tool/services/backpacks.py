@@ -1,59 +1,33 @@
 """Learners' own accounts: seeing all one's badges, choosing the address that badges go to, taking an award along."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool import __version__
-from lti_tool.badgr import connect, discovery, oauth
+from lti_tool.badgr import connect, discovery
 from lti_tool.badgr.assertions import BackpackBadge
 from lti_tool.badgr.client import BadgrClient
-from lti_tool.badgr.connect import ConnectClient
-from lti_tool.badgr.errors import BadgrError, GrantRejectedError, UnauthorizedError, body_of
-from lti_tool.badgr.types import Profile, ServerAddress
+from lti_tool.badgr.errors import BadgrError, body_of
+from lti_tool.badgr.types import Profile
 from lti_tool.db import get_or_create
 from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import Award, AwardStatus, Backpack, BadgeHost, LearnerVisit, Person
 from lti_tool.services import awarding, grants
-from lti_tool.services.connections import server_address
+from lti_tool.services.backpack_tokens import Client, Place, address_of, client_of, find, store, with_client
+from lti_tool.services.connections import end_grant, give_back, server_address
+from lti_tool.services.registration import check_url
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
-
-Answer = TypeVar("Answer")
-Client = BadgrClient | ConnectClient
 
 # Seeing all badges and pushing one; who one is, for the verified addresses.
 BACKPACK_SCOPES = ("r:profile", "r:backpack", "rw:backpack")
 SIGN_IN_SCOPES = ("r:profile",)
 SESSION = timedelta(hours=8)
 MAXIMUM_HOSTS = 200
-ENDED = "This account is not connected any more. Connect it again."
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where an account is: a Badgr server or a Badge Connect host."""
-
-    server_id: int | None = None
-    host_id: int | None = None
-
-
-def address_of(tools: Toolbox, place: Place) -> ServerAddress:
-    """The OAuth addresses of a place, with the tool's key there; raises LookupError."""
-    if place.server_id is not None:
-        return server_address(tools, place.server_id)
-    with tools.database.read() as session:
-        host = session.get(BadgeHost, place.host_id or 0)
-    if host is None:
-        raise LookupError(f"no badge host {place.host_id}")
-    secret = tools.vault.open(host.sealed_client_secret) if host.sealed_client_secret else ""
-    return ServerAddress("", host.api_base, host.client_id, secret, host.authorization_url, host.token_url)
 
 
 def scopes_of(tools: Toolbox, place: Place) -> tuple[str, ...]:
@@ -66,9 +40,11 @@ def scopes_of(tools: Toolbox, place: Place) -> tuple[str, ...]:
 
 def add_host(tools: Toolbox, address: str, redirect_uri: str, now: datetime) -> int:
     """Discover a Badge Connect host and register the tool there, once; its id. Raises BadgrError, InvalidInputError."""
-    if not address.startswith(("https://", "http://")):
-        raise InvalidInputError("address: must be a whole address, such as https://badges.example.org.")
+    check_url(tools.settings, "address", address.strip())
     manifest = discovery.manifest(tools.http, address.strip())
+    for url in (manifest.api_base, manifest.authorization_url, manifest.token_url, manifest.registration_url):
+        # Tokens and badges go there: what the host says of itself is held to the same rule.
+        check_url(tools.settings, f"an address of {manifest.name}", url)
     with tools.database.read() as session:
         known = session.scalar(select(BadgeHost.id).where(BadgeHost.manifest_url == manifest.url))
         number = session.scalar(select(func.count(BadgeHost.id))) or 0
@@ -97,19 +73,30 @@ def add_host(tools: Toolbox, address: str, redirect_uri: str, now: datetime) -> 
 def complete(
     tools: Toolbox, person_id: int, place: Place, code: str, verifier: str, redirect_uri: str, now: datetime
 ) -> str:
-    """Turn the code into a learner's connected account; the name there. Raises BadgrError."""
+    """Turn the code into a learner's connected account; the name there.
+
+    Raises BadgrError, InvalidInputError when rights are missing.
+    """
     address = address_of(tools, place)
     wanted = frozenset(scopes_of(tools, place))
     pair = grants.exchange(tools, address, code, redirect_uri, verifier, wanted, now)
-    profile = _client(tools, place, address, pair.access_token).profile()
+    # What a host does not name among the rights is known by whether it gives a refresh token.
+    if missing_scopes := wanted - pair.scopes - {connect.REFRESHING}:
+        give_back(tools, address, pair)
+        missing = ", ".join(sorted(missing_scopes))
+        raise InvalidInputError(
+            f"Your account did not allow everything that is needed to see your badges and to add one (missing: "
+            f"{missing}). Connect it again and allow all of it; if that does not help, tell the administrator of the "
+            "Badges tool."
+        )
+    profile = client_of(tools, place, address, pair.access_token).profile()
     with tools.database.write() as session:
         key = {"person_id": person_id, "server_id": place.server_id, "host_id": place.host_id}
         backpack = session.scalar(select(Backpack).filter_by(**key)) or Backpack(**key, created_at=now)
         session.add(backpack)
         backpack.user_name, backpack.addresses = profile.name, verified_addresses(profile)
-        backpack.sealed_access_token = tools.vault.seal(pair.access_token)
-        backpack.sealed_refresh_token = tools.vault.seal(pair.refresh_token) if pair.refresh_token else None
-        backpack.expires_at, backpack.dead_since = pair.expires_at, None
+        backpack.dead_since = None
+        store(tools, backpack, pair)
         session.commit()
         log.info("backpack_connected", backpack_id=backpack.id, person_id=person_id)
     return profile.name
@@ -120,16 +107,17 @@ def verified_addresses(profile: Profile) -> list[str]:
     return sorted({email.address.strip().lower() for email in profile.emails if email.verified and email.address})
 
 
-def of_person(session: Session, person_id: int) -> list[Backpack]:
-    """The accounts that a learner has connected and that are still good."""
-    query = select(Backpack).where(Backpack.person_id == person_id, Backpack.dead_since.is_(None))
+def of_person(session: Session, person_id: int, *, also_ended: bool = False) -> list[Backpack]:
+    """The accounts that a learner has connected and that are still good; or all of them."""
+    query = select(Backpack).where(Backpack.person_id == person_id)
+    query = query if also_ended else query.where(Backpack.dead_since.is_(None))
     query = query.options(joinedload(Backpack.server), joinedload(Backpack.host)).order_by(Backpack.id)
     return list(session.scalars(query))
 
 
 def badges(tools: Toolbox, person_id: int, backpack_id: int, now: datetime) -> list[BackpackBadge]:
     """Every badge in a learner's account, the newest first; raises BadgrError, NotFoundError, ConflictError."""
-    found = _with_client(
+    found = with_client(
         tools,
         person_id,
         backpack_id,
@@ -157,7 +145,7 @@ def push(tools: Toolbox, person_id: int, backpack_id: int, award_id: int, now: d
             raise BadgrError("The public page of the badge cannot be read at the moment. Try again later.")
         client.push(assertion)
 
-    _with_client(tools, person_id, backpack_id, now, send)
+    with_client(tools, person_id, backpack_id, now, send)
 
 
 def choose_address(tools: Toolbox, person_id: int, address: str, now: datetime) -> None:
@@ -167,32 +155,43 @@ def choose_address(tools: Toolbox, person_id: int, address: str, now: datetime) 
     """
     with tools.database.write() as session:
         known = {known for backpack in of_person(session, person_id) for known in backpack.addresses}
-        if address and address not in known:
+        person = session.get_one(Person, person_id)
+        if address and address not in known and address != person.chosen_address:
             raise InvalidInputError("Choose one of the verified addresses of your connected accounts.")
-        session.get_one(Person, person_id).chosen_address = address or None
+        person.chosen_address = address or None
         session.flush()
         awarding.release(session, now, person_id=person_id)
         session.commit()
         log.info("address_chosen", person_id=person_id, is_own=bool(address))
 
 
-def disconnect(tools: Toolbox, person_id: int, backpack_id: int) -> None:
-    """Forget a learner's account; badges go to the LMS's address again if they went to one of it."""
+def disconnect(tools: Toolbox, person_id: int, backpack_id: int) -> bool:
+    """Forget a learner's account; whether it was ended there, too. Raises NotFoundError.
+
+    Badges go to the LMS's address again if they went to one that no other account has.
+    """
     with tools.database.read() as session:
-        backpack = _find(session, person_id, backpack_id)
-        place, sealed = Place(backpack.server_id, backpack.host_id), backpack.sealed_refresh_token
-    if sealed is not None and place.server_id is not None:
+        backpack = find(session, person_id, backpack_id, also_ended=True)
+    # Badge Connect does not say where a host ends a grant.
+    has_ended = backpack.dead_since is not None
+    if not has_ended and backpack.server_id is not None:
+        refresh = tools.vault.open(backpack.sealed_refresh_token) if backpack.sealed_refresh_token else None
         try:
-            oauth.revoke(address_of(tools, place), tools.http, tools.vault.open(sealed))
+            address = server_address(tools, backpack.server_id)
+            end_grant(tools, address, tools.vault.open(backpack.sealed_access_token), refresh)
+            has_ended = True
         except BadgrError as error:
             log.warning("badgr_not_told", backpack_id=backpack_id, status=error.status)
     with tools.database.write() as session:
-        backpack = _find(session, person_id, backpack_id)
-        person = backpack.person
-        if person.chosen_address in backpack.addresses:
-            person.chosen_address = None
+        backpack = find(session, person_id, backpack_id, also_ended=True)
         session.delete(backpack)
+        session.flush()
+        person = session.get_one(Person, person_id)
+        left = {address for other in of_person(session, person_id, also_ended=True) for address in other.addresses}
+        if person.chosen_address in backpack.addresses and person.chosen_address not in left:
+            person.chosen_address = None
         session.commit()
+    return has_ended
 
 
 def sign_in(
@@ -202,12 +201,8 @@ def sign_in(
     address = server_address(tools, server_id)
     pair = grants.exchange(tools, address, code, redirect_uri, verifier, frozenset(SIGN_IN_SCOPES), now)
     profile = BadgrClient(address.api_url, pair.access_token, tools.http).profile()
-    if pair.refresh_token:
-        try:
-            # Nothing more is wanted of the account: the grant ends here.
-            oauth.revoke(address, tools.http, pair.refresh_token)
-        except BadgrError as error:
-            log.info("badgr_not_told", status=error.status)
+    # Nothing more is wanted of the account: the grant ends here.
+    give_back(tools, address, pair)
     with tools.database.write() as session:
         visit = get_or_create(
             session,
@@ -227,49 +222,3 @@ def sign_out(tools: Toolbox, session_digest: str) -> None:
     with tools.database.write() as session:
         session.execute(delete(LearnerVisit).where(LearnerVisit.session_digest == session_digest))
         session.commit()
-
-
-def _with_client(
-    tools: Toolbox, person_id: int, backpack_id: int, now: datetime, work: Callable[[Client], Answer]
-) -> Answer:
-    with tools.database.read() as session:
-        backpack = _find(session, person_id, backpack_id)
-    place = Place(backpack.server_id, backpack.host_id)
-    address = address_of(tools, place)
-    try:
-        return work(_client(tools, place, address, tools.vault.open(backpack.sealed_access_token)))
-    except UnauthorizedError:
-        token = _refreshed(tools, backpack, address, now)
-    return work(_client(tools, place, address, token))
-
-
-def _refreshed(tools: Toolbox, backpack: Backpack, address: ServerAddress, now: datetime) -> str:
-    try:
-        if backpack.sealed_refresh_token is None:
-            raise GrantRejectedError(ENDED)
-        pair = oauth.refresh(address, tools.http, tools.vault.open(backpack.sealed_refresh_token), now)
-    except GrantRejectedError:
-        with tools.database.write() as session:
-            session.get_one(Backpack, backpack.id).dead_since = now
-            session.commit()
-        raise ConflictError(ENDED) from None
-    with tools.database.write() as session:
-        stored = session.get_one(Backpack, backpack.id)
-        stored.sealed_access_token = tools.vault.seal(pair.access_token)
-        stored.sealed_refresh_token = tools.vault.seal(pair.refresh_token) if pair.refresh_token else None
-        stored.expires_at = pair.expires_at
-        session.commit()
-    return pair.access_token
-
-
-def _client(tools: Toolbox, place: Place, address: ServerAddress, token: str) -> Client:
-    kind = BadgrClient if place.server_id is not None else ConnectClient
-    return kind(address.api_url, token, tools.http)
-
-
-def _find(session: Session, person_id: int, backpack_id: int) -> Backpack:
-    query = select(Backpack).where(Backpack.id == backpack_id, Backpack.person_id == person_id)
-    found = session.scalar(query.options(joinedload(Backpack.person)))
-    if found is None or found.dead_since is not None:
-        raise NotFoundError(ENDED)
-    return found

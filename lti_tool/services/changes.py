@@ -7,7 +7,8 @@ not looked at for longest.
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
 
 from lti_tool.badgr.assertions import Assertion
 from lti_tool.badgr.client import BadgrClient
@@ -25,6 +26,10 @@ EVERY = timedelta(minutes=15)
 SAMPLE = 20
 # A feed without an answer from before starts a little before the first award that it could be about.
 OVERLAP = timedelta(minutes=5)
+NOT_SHOWN = (
+    "Badgr does not show this badge to the connected account any more: it was deleted there, or the account has left "
+    "the issuer."
+)
 
 
 def due_connections(tools: Toolbox, now: datetime) -> list[int]:
@@ -46,11 +51,10 @@ def look(tools: Toolbox, connection_id: int, now: datetime) -> None:
         if connection is None or not connection.is_alive:
             return
         connection.changes_checked_at = now
-        server_id, since = connection.server_id, connection.changes_until
+        server_id, since = connection.server_id, connection.changes_until or _first_since(session, connection_id, now)
         session.commit()
         if throttle.closed_until(session, server_id, now):
             return
-    since = since or (now - OVERLAP).isoformat()
     try:
         with_client(tools, connection_id, now, lambda client: _look(tools, client, connection_id, since, now))
     except (ConnectionDeadError, ConnectionBusyError):
@@ -60,12 +64,18 @@ def look(tools: Toolbox, connection_id: int, now: datetime) -> None:
         log.info("changes_not_read", connection_id=connection_id, status=error.status)
 
 
+def _first_since(session: Session, connection_id: int, now: datetime) -> str:
+    opened = select(func.min(Award.opened_at)).join(Course, Course.id == Award.course_id)
+    first = session.scalar(opened.where(Course.connection_id == connection_id, Award.assertion_id.is_not(None)))
+    return ((first or now) - OVERLAP).isoformat()
+
+
 def _look(tools: Toolbox, client: BadgrClient, connection_id: int, since: str, now: datetime) -> None:
     try:
         changes = client.changed_assertions(since)
     except (NotFoundError, InvalidRequestError):
         # The server has no such feed.
-        _apply(tools, _sampled(tools, client, connection_id), now)
+        _apply(tools, _sampled(tools, client, connection_id, now), now)
     else:
         _apply(tools, changes.assertions, now)
         with tools.database.write() as session:
@@ -83,20 +93,43 @@ def _refresh_roles(tools: Toolbox, client: BadgrClient, connection_id: int) -> N
             issuer = remote.get(course.issuer_entity_id or "")
             if issuer is not None:
                 course.issuer_name, course.issuer_role = issuer.name, issuer.role_of(user_id)
+            else:
+                # Deleted, or the account is not on its staff any more: then it may do nothing there.
+                course.issuer_role = None
         session.commit()
 
 
-def _sampled(tools: Toolbox, client: BadgrClient, connection_id: int) -> list[Assertion]:
+def _sampled(tools: Toolbox, client: BadgrClient, connection_id: int, now: datetime) -> list[Assertion]:
     oldest_first = (
-        select(Award.assertion_id)
+        select(Award.id, Award.assertion_id)
         .join(Course, Course.id == Award.course_id)
-        .where(Course.connection_id == connection_id, Award.status == AwardStatus.ISSUED)
+        .where(
+            Course.connection_id == connection_id,
+            Award.status == AwardStatus.ISSUED,
+            Award.assertion_id.is_not(None),
+        )
         .order_by(Award.checked_at.asc().nulls_first(), Award.id)
         .limit(SAMPLE)
     )
     with tools.database.read() as session:
-        ids = [assertion_id for assertion_id in session.scalars(oldest_first) if assertion_id]
-    return [client.assertion(assertion_id) for assertion_id in ids]
+        rows = session.execute(oldest_first).all()
+    found = []
+    for award_id, assertion_id in rows:
+        try:
+            found.append(client.assertion(assertion_id or ""))
+        except NotFoundError:
+            _not_shown(tools, award_id, now)
+    return found
+
+
+def _not_shown(tools: Toolbox, award_id: int, now: datetime) -> None:
+    """Say once that Badgr does not show an assertion, and let the others have their turn."""
+    with tools.database.write() as session:
+        award = session.get_one(Award, award_id, with_for_update=True)
+        award.checked_at = now
+        if not award.steps or award.steps[-1].text != NOT_SHOWN:
+            awarding.add_step(session, award, "unseen", NOT_SHOWN, now)
+        session.commit()
 
 
 def _apply(tools: Toolbox, assertions: Iterable[Assertion], now: datetime) -> None:
@@ -105,6 +138,9 @@ def _apply(tools: Toolbox, assertions: Iterable[Assertion], now: datetime) -> No
             query = select(Award).where(Award.assertion_id == assertion.entity_id).with_for_update()
             for award in session.scalars(query):
                 award.checked_at = now
+                # An edit there draws the picture anew, under another address (BADGR.md §6.4).
+                award.image_url, award.expires_at = assertion.image, assertion.expires
+                award.issued_at = assertion.issued_on or award.issued_at
                 if assertion.revoked and award.status in (AwardStatus.ISSUED, AwardStatus.REVOKING):
                     values = revocation.revoked_values(assertion, now)
                     values["revoked_by"] = award.revoked_by or RevokedBy.BADGR

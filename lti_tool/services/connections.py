@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 
 from lti_tool.badgr import oauth
 from lti_tool.badgr.client import BadgrClient
-from lti_tool.badgr.errors import BadgrError, GrantRejectedError, SignInThrottledError, UnauthorizedError
+from lti_tool.badgr.errors import BadgrError, GrantRejectedError, UnauthorizedError
 from lti_tool.badgr.types import ServerAddress, TokenPair
 from lti_tool.logs import get_logger
 from lti_tool.models import BadgrServer, Connection, Course
+from lti_tool.services import token_calls
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -49,7 +50,7 @@ def with_client(tools: Toolbox, connection_id: int, now: datetime, work: Callabl
     try:
         return work(_client(tools, connection_id, token))
     except UnauthorizedError:
-        _mark_dead(tools, connection_id, now)
+        _mark_dead(tools, connection_id, token, now)
         raise ConnectionDeadError(DEAD_REASON) from None
 
 
@@ -73,7 +74,9 @@ def access_token(tools: Toolbox, connection_id: int, now: datetime, refused: str
             raise ConnectionDeadError(connection.dead_reason)
         token = tools.vault.open(connection.sealed_access_token)
         # Another worker may have refreshed it since: then the stored token is not the refused one.
-        if token != refused and connection.expires_at - now > REFRESH_BEFORE:
+        # One that cannot be renewed is used until it is refused: use prolongs it at some servers (BADGR.md §1.4).
+        is_lasting = connection.sealed_refresh_token is None or connection.expires_at - now > REFRESH_BEFORE
+        if token != refused and is_lasting:
             return token
         if _take_lease(tools, connection_id, connection.sealed_access_token, now + waited):
             return _refresh(tools, connection, now + waited)
@@ -115,52 +118,64 @@ def _take_lease(tools: Toolbox, connection_id: int, seen_token: str, now: dateti
 
 def _refresh(tools: Toolbox, connection: Connection, now: datetime) -> str:
     """Refresh with the lease in hand and store the new pair before anybody uses it."""
+    address = server_address(tools, connection.server_id)
+    token = tools.vault.open(connection.sealed_access_token)
     try:
-        _respect_backoff(tools, connection.server_id, now)
+        token_calls.respect_wait(tools, address.api_url, now)
         if connection.sealed_refresh_token is None:
             raise GrantRejectedError("Badgr gave no refresh token with this connection.")
-        address = server_address(tools, connection.server_id)
         pair = oauth.refresh(address, tools.http, tools.vault.open(connection.sealed_refresh_token), now)
     except GrantRejectedError:
-        _mark_dead(tools, connection.id, now)
-        raise ConnectionDeadError(DEAD_REASON) from None
+        if _mark_dead(tools, connection.id, token, now):
+            raise ConnectionDeadError(DEAD_REASON) from None
+        return access_token(tools, connection.id, now)
     except BadgrError as error:
-        _after_failed_refresh(tools, connection, error, now)
+        _let_go(tools, connection.id)
+        token_calls.note_wait(tools, address.api_url, error, now)
         raise
     with tools.database.write() as session:
-        stored = session.get_one(Connection, connection.id)
-        set_tokens(tools, stored, pair)
-        session.commit()
-    return pair.access_token
+        stored = session.get_one(Connection, connection.id, with_for_update=True)
+        if tools.vault.open(stored.sealed_access_token) == token:
+            set_tokens(tools, stored, pair)
+            session.commit()
+            return pair.access_token
+    # Meanwhile somebody has connected again, or disconnected: that counts, and nobody keeps this pair.
+    give_back(tools, address, pair)
+    return access_token(tools, connection.id, now)
 
 
-def _respect_backoff(tools: Toolbox, server_id: int, now: datetime) -> None:
-    with tools.database.read() as session:
-        until = session.get_one(BadgrServer, server_id).token_calls_after
-    if until is not None and until > now:
-        raise SignInThrottledError(
-            "Badgr asked us to wait before the next sign-in.", retry_after=(until - now).total_seconds()
-        )
+def give_back(tools: Toolbox, address: ServerAddress, pair: TokenPair) -> None:
+    """End a grant that is not wanted after all; that Badgr cannot be told is no failure of what is done here."""
+    try:
+        end_grant(tools, address, pair.access_token, pair.refresh_token)
+    except BadgrError as error:
+        log.warning("badgr_not_told", status=error.status)
 
 
-def _after_failed_refresh(tools: Toolbox, connection: Connection, error: BadgrError, now: datetime) -> None:
+def end_grant(tools: Toolbox, address: ServerAddress, access: str, refresh: str | None) -> None:
+    """End a grant at Badgr: by its refresh token, and by the access token only where there is no other."""
+    kind = "refresh_token" if refresh else "access_token"
+    oauth.revoke(address, tools.http, refresh or access, kind)
+
+
+def _let_go(tools: Toolbox, connection_id: int) -> None:
     with tools.database.write() as session:
-        session.get_one(Connection, connection.id).refresh_lease_until = None
-        if isinstance(error, SignInThrottledError):
-            # The server counts by address: every connection to it waits, or the wait only grows (BADGR.md §1.6).
-            server = session.get_one(BadgrServer, connection.server_id)
-            server.token_calls_after = now + timedelta(seconds=error.retry_after or 60)
+        session.get_one(Connection, connection_id).refresh_lease_until = None
         session.commit()
 
 
-def _mark_dead(tools: Toolbox, connection_id: int, now: datetime) -> None:
+def _mark_dead(tools: Toolbox, connection_id: int, token: str, now: datetime) -> bool:
+    """Note that Badgr takes this token no more; False when it is not the present one, for somebody connected again."""
     with tools.database.write() as session:
-        connection = session.get_one(Connection, connection_id)
+        connection = session.get_one(Connection, connection_id, with_for_update=True)
+        if tools.vault.open(connection.sealed_access_token) != token:
+            return False
         connection.refresh_lease_until = None
         if connection.is_alive:
             connection.dead_since, connection.dead_reason = now, DEAD_REASON
             log.warning("badgr_connection_dead", connection_id=connection_id)
         session.commit()
+        return True
 
 
 def set_tokens(tools: Toolbox, connection: Connection, pair: TokenPair) -> None:

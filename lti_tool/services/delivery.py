@@ -194,16 +194,15 @@ def _ensure(client: BadgrClient, job: Job) -> tuple[Assertion | None, str]:
 
 
 def _look_up(client: BadgrClient, job: Job) -> Assertion | None:
-    """The live assertion, else one that was made for this award and revoked since: that is not awarded again."""
+    """The live assertion, else one that was made for this award and is revoked or over: that is not awarded again."""
+    # When it was made is told by the server's clock, when it was earned by ours.
+    opened_at = job.opened_at - client.clock_behind
     told = client.find_assertions(job.badge_class_id, job.award.recipient)
-    found = [a for a in told if a.entity_id not in job.former and not (job.award.allow_duplicate and _is_older(a, job))]
-    live = [assertion for assertion in found if assertion.is_live]
-    ours = [a for a in found if a.revoked and a.created_at is not None and a.created_at >= job.opened_at]
+    found = [assertion for assertion in told if assertion.entity_id not in job.former]
+    newer = [a for a in found if a.created_at is not None and a.created_at >= opened_at]
+    live = [a for a in (newer if job.award.allow_duplicate else found) if a.is_live]
+    ours = [a for a in newer if not a.is_live]
     return min(live or ours, key=lambda assertion: assertion.entity_id, default=None)
-
-
-def _is_older(assertion: Assertion, job: Job) -> bool:
-    return assertion.created_at is not None and assertion.created_at < job.opened_at
 
 
 def _record(tools: Toolbox, job: Job, assertion: Assertion | None, story: str, now: datetime) -> AwardStatus | None:

@@ -2,8 +2,7 @@
 
 import time
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
@@ -13,16 +12,31 @@ from lti_tool.badgr.client import BadgrClient
 from lti_tool.badgr.errors import BadgrError, SignInThrottledError
 from lti_tool.badgr.types import Issuer, Profile, ServerAddress, TokenPair
 from lti_tool.db import get_or_create
-from lti_tool.errors import InvalidInputError, NotFoundError
+from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
-from lti_tool.models import BadgrServer, Connection, Course, Deployment, Person
-from lti_tool.services import audit, awarding
-from lti_tool.services.connections import server_address, set_tokens
+from lti_tool.models import (
+    Award,
+    AwardStatus,
+    BadgeClass,
+    BadgrServer,
+    Connection,
+    Course,
+    Deployment,
+    Person,
+    Rule,
+    RuleStatus,
+)
+from lti_tool.services import audit, awarding, token_calls
+from lti_tool.services.connections import end_grant, give_back, server_address, set_tokens
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
 
 LONGEST_WAIT_SECONDS = 15.0
+NOT_ALLOWED = (
+    "Your institution does not let its account award the badges of this course: they are of another issuer. Ask the "
+    "administrator of the Badges tool to allow that issuer, or use your own account."
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +76,7 @@ def complete(tools: Toolbox, consent: Consent, code: str, redirect_uri: str, now
     wanted = frozenset(oauth.NEEDED_SCOPES)
     pair = exchange(tools, address, code, redirect_uri, consent.code_verifier, wanted, now)
     if not wanted <= pair.scopes:
+        give_back(tools, address, pair)
         missing = ", ".join(sorted(wanted - pair.scopes))
         raise InvalidInputError(
             f"Badgr did not allow everything that is needed to award badges (missing: {missing}). "
@@ -72,7 +87,7 @@ def complete(tools: Toolbox, consent: Consent, code: str, redirect_uri: str, now
     with tools.database.write() as session:
         connection = _store(tools, session, consent, pair, profile, now)
         if consent.course_id is not None:
-            _attach(session.get_one(Course, consent.course_id), connection, found)
+            _attach(session, session.get_one(Course, consent.course_id), connection, found, now)
         else:
             detail = f"{profile.name} at {connection.server.name}"
             audit.note(session, consent.actor, "institution's account connected", now, detail=detail)
@@ -96,13 +111,22 @@ def exchange(
 
     A code lives for 60 seconds (BADGR.md §1.3), and somebody else's failure may have made the server ask (§1.6).
     """
+
+    def exchange_once(at: datetime) -> TokenPair:
+        token_calls.respect_wait(tools, address.api_url, at)
+        try:
+            return oauth.exchange_code(address, tools.http, code, redirect_uri, verifier, wanted, at)
+        except BadgrError as error:
+            token_calls.note_wait(tools, address.api_url, error, at)
+            raise
+
     try:
-        return oauth.exchange_code(address, tools.http, code, redirect_uri, verifier, wanted, now)
+        return exchange_once(now)
     except SignInThrottledError as error:
         if error.retry_after is None or error.retry_after > LONGEST_WAIT_SECONDS:
             raise
         time.sleep(error.retry_after)
-    return oauth.exchange_code(address, tools.http, code, redirect_uri, verifier, wanted, now)
+        return exchange_once(now + timedelta(seconds=error.retry_after))
 
 
 def choices(session: Session, course: Course, person_id: int) -> list[Choice]:
@@ -143,7 +167,9 @@ def use(tools: Toolbox, course_id: int, person_id: int, connection_id: int, foun
         if chosen is None:
             raise NotFoundError("Choose one of the connections in the list.")
         connection = session.get_one(Connection, connection_id)
-        _attach(course, connection, found)
+        if not _may_use(session, course, connection):
+            raise ConflictError(NOT_ALLOWED)
+        _attach(session, course, connection, found, now)
         session.flush()
         awarding.release(session, now, course_id=course_id)
         session.commit()
@@ -154,11 +180,12 @@ def disconnect(tools: Toolbox, connection_id: int, actor: str, now: datetime) ->
     """End a connection here and at Badgr; whether Badgr has confirmed it. Awards wait until somebody connects again."""
     with tools.database.read() as session:
         connection = session.get_one(Connection, connection_id)
-        server_id, sealed = connection.server_id, connection.sealed_refresh_token
     has_ended = True
-    if sealed is not None and connection.is_alive:
+    if connection.is_alive:
+        refresh = tools.vault.open(connection.sealed_refresh_token) if connection.sealed_refresh_token else None
+        access = tools.vault.open(connection.sealed_access_token)
         try:
-            oauth.revoke(server_address(tools, server_id), tools.http, tools.vault.open(sealed))
+            end_grant(tools, server_address(tools, connection.server_id), access, refresh)
         except BadgrError as error:
             log.warning("badgr_not_told", connection_id=connection_id, status=error.status)
             has_ended = False
@@ -174,44 +201,27 @@ def disconnect(tools: Toolbox, connection_id: int, actor: str, now: datetime) ->
 
 
 def allow_issuers(tools: Toolbox, connection_id: int, entity_ids: list[str], actor: str, now: datetime) -> None:
-    """Limit an institution's connection to some issuers; an empty list is all of them. Raises NotFoundError."""
+    """Limit an institution's connection to some issuers; an empty list is all of them. Raises NotFoundError.
+
+    Courses that award in the name of another one have no connection then: what they award waits.
+    """
     with tools.database.write() as session:
         connection = session.get(Connection, connection_id)
         if connection is None or connection.deployment_id is None:
             raise NotFoundError("There is no such account of an institution.")
         connection.allowed_issuers = sorted(set(entity_ids))
+        for course in session.scalars(select(Course).where(Course.connection_id == connection_id)):
+            if not _may_use(session, course, connection):
+                course.connection = course.issuer_entity_id = course.issuer_name = course.issuer_role = None
         audit.note(session, actor, "allowed issuers changed", now, detail=", ".join(connection.allowed_issuers))
         session.commit()
 
 
-def rows(tools: Toolbox) -> list[dict[str, Any]]:
-    """Every connection, one row each, without its tokens."""
-    with tools.database.read() as session:
-        query = select(Connection).options(joinedload(Connection.server)).order_by(Connection.id)
-        return [_row(session, connection) for connection in session.scalars(query)]
-
-
-def row(tools: Toolbox, connection_id: int) -> dict[str, Any]:
-    """One connection with the courses that use it; raises NotFoundError."""
-    with tools.database.read() as session:
-        connection = session.get(Connection, connection_id)
-        if connection is None:
-            raise NotFoundError("See: lti-badges connection list", "There is no such connection")
-        courses = session.scalars(select(Course).where(Course.connection_id == connection_id).order_by(Course.id))
-        titles = [course.title or course.label or course.context_id for course in courses]
-        told = {"scopes": connection.scopes, "ended_why": connection.dead_reason, "courses": titles}
-        return _row(session, connection) | told
-
-
-def _row(session: Session, connection: Connection) -> dict[str, Any]:
-    return {
-        "id": connection.id,
-        "server": connection.server.name,
-        "account": connection.badgr_user_name,
-        "made_by": owner_of(session, connection),
-        "made_at": connection.created_at,
-        "ended_at": connection.dead_since,
-    }
+def _may_use(session: Session, course: Course, connection: Connection) -> bool:
+    """Whether the institution lets this course award what its rules award; anybody else's account has no limits."""
+    in_use = select(BadgeClass.issuer_entity_id).join(Rule)
+    in_use = in_use.where(Rule.course_id == course.id, Rule.status != RuleStatus.DRAFT)
+    return not connection.allowed_issuers or set(session.scalars(in_use)) <= set(connection.allowed_issuers)
 
 
 def _issuers(client: BadgrClient) -> list[Issuer] | None:
@@ -222,17 +232,35 @@ def _issuers(client: BadgrClient) -> list[Issuer] | None:
         return None
 
 
-def _attach(course: Course, connection: Connection, found: list[Issuer] | None) -> None:
+def _attach(
+    session: Session, course: Course, connection: Connection, found: list[Issuer] | None, now: datetime
+) -> None:
     """Let the course use the connection, and keep its issuer only if this account can award in its name, too."""
+    if course.connection_id != connection.id:
+        # What was changed at Badgr while another connection looked, or none did, must be found by this one.
+        connection.changes_until = None
+        _try_again(session, course, now)
     course.connection = connection
     if found is None:
         return
     allowed = set(connection.allowed_issuers)
-    issuer = next((i for i in found if i.entity_id == course.issuer_entity_id), None)
+    wanted = course.issuer_entity_id or session.scalar(
+        select(BadgeClass.issuer_entity_id).join(Rule).where(Rule.course_id == course.id).order_by(Rule.id.desc())
+    )
+    issuer = next((i for i in found if i.entity_id == wanted), None)
     if issuer is None or (allowed and issuer.entity_id not in allowed):
         course.issuer_entity_id = course.issuer_name = course.issuer_role = None
     else:
-        course.issuer_name, course.issuer_role = issuer.name, issuer.role_of(connection.badgr_user_id)
+        course.issuer_entity_id, course.issuer_name = issuer.entity_id, issuer.name
+        course.issuer_role = issuer.role_of(connection.badgr_user_id)
+
+
+def _try_again(session: Session, course: Course, now: datetime) -> None:
+    """What Badgr has refused the former account may be granted to this one."""
+    failed = select(Award).where(Award.course_id == course.id, Award.status == AwardStatus.FAILED)
+    for award in session.scalars(failed.with_for_update()):
+        awarding.add_step(session, award, "released", "Another Badgr account was connected: it is tried again.", now)
+        awarding.make_due(session, award, now)
 
 
 def _release(session: Session, connection: Connection, now: datetime) -> None:

@@ -8,8 +8,9 @@ from lti_tool.models import Award
 LONGEST = 2000
 FIELDS = ("learner", "course", "badge", "reasons", "date")
 _FIELD = re.compile(r"\{([^{}]*)\}")
-# Everything that means something in Markdown (CommonMark §2.4).
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
+# Everything that means something in Markdown (CommonMark §2.4), but "<", which becomes an entity when it is sent; and
+# "&", so that nothing else looks like one.
+_SPECIAL = re.compile(r"([\\`*_{}\[\]>()#+!|~&])")
 
 
 def check(template: str) -> str:

@@ -14,6 +14,7 @@ MAXIMUM_PIXELS = 40_000_000
 # Badgr makes every picture this small anyway (BADGR.md §5).
 SIDE = 400
 TAKEN = ("PNG", "JPEG", "WEBP", "GIF")
+TOO_MANY_PIXELS = "picture: it has too many pixels. Make it smaller; 400 by 400 are enough."
 
 
 def data_uri(content: bytes) -> str:
@@ -42,9 +43,11 @@ def _clean_bitmap(content: bytes) -> bytes:
     try:
         with Image.open(io.BytesIO(content), formats=TAKEN) as picture:
             if picture.width * picture.height > MAXIMUM_PIXELS:
-                raise InvalidInputError("picture: it has too many pixels. Make it smaller; 400 by 400 are enough.")
+                raise InvalidInputError(TOO_MANY_PIXELS)
             # Drawn anew: what cameras and programs have written beside the picture is left behind.
             upright = ImageOps.exif_transpose(picture).convert("RGBA")
+    except Image.DecompressionBombError:
+        raise InvalidInputError(TOO_MANY_PIXELS) from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
         raise InvalidInputError("picture: this is no picture that can be read. Take a PNG, JPEG or SVG file.") from None
     square = ImageOps.pad(upright, (SIDE, SIDE), color=(0, 0, 0, 0))

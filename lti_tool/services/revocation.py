@@ -13,8 +13,8 @@ from lti_tool.badgr.errors import BadgrError, InvalidRequestError
 from lti_tool.db import wake
 from lti_tool.errors import ConflictError, InvalidInputError
 from lti_tool.logs import get_logger
-from lti_tool.models import Award, AwardStatus, RevokedBy
-from lti_tool.services import awarding, issuers
+from lti_tool.models import Award, AwardStatus, Connection, RevokedBy
+from lti_tool.services import awarding, issuers, throttle
 from lti_tool.services.connections import ConnectionBusyError, ConnectionDeadError, with_client
 from lti_tool.toolbox import Toolbox
 
@@ -101,6 +101,7 @@ def revoke(tools: Toolbox, award_id: int, now: datetime) -> AwardStatus | None:
     except ConnectionBusyError as error:
         return _later(tools, award_id, lease, str(error), now)
     except BadgrError as error:
+        _note(tools, connection_id, error, now)
         if error.retryable or error.in_doubt:
             return _later(tools, award_id, lease, error.advice, now)
         return _give_up(tools, award_id, lease, error, now)
@@ -132,9 +133,23 @@ def _claim(tools: Toolbox, award_id: int, now: datetime) -> tuple[str, int | Non
         award = session.get(Award, award_id, with_for_update=True)
         if award is None or award.status is not AwardStatus.REVOKING or award.due_at > now:
             return None
+        connection = award.course.connection
+        if connection is not None and (until := throttle.closed_until(session, connection.server_id, now)):
+            # The server is left alone: this waits like the awards do.
+            award.due_at = until
+            wake(session, "revocation", award_id, until)
+            session.commit()
+            return None
         award.lease, award.due_at = lease, now + timedelta(seconds=tools.settings.delivery_lease_seconds)
         session.commit()
         return lease, award.course.connection_id, award.assertion_id or "", award.revocation_reason or ""
+
+
+def _note(tools: Toolbox, connection_id: int | None, error: BadgrError, now: datetime) -> None:
+    if connection_id is not None:
+        with tools.database.read() as session:
+            server_id = session.get_one(Connection, connection_id).server_id
+        throttle.note(tools, server_id, error, now)
 
 
 def _ensure_revoked(client: BadgrClient, assertion_id: str, reason: str) -> Assertion:

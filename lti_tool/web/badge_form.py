@@ -1,9 +1,10 @@
 """Reads the forms of a badge class and of an issuer; every fault is named at its field."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from lti_tool.badgr.bodies import unescaped
 from lti_tool.badgr.types import UNITS, Alignment, BadgeClass, Issuer, Lifetime, NewBadgeClass, NewIssuer
 from lti_tool.lti.addresses import origin_of
 
@@ -30,7 +31,7 @@ def badge_values(badge: BadgeClass | None) -> dict[str, str]:
     return {
         "name": badge.name,
         "description": badge.description,
-        "criteria": badge.criteria_narrative or "",
+        "criteria": unescaped(badge.criteria_narrative or ""),
         "criteria_url": badge.criteria_url or "",
         "tags": ", ".join(badge.tags),
         "alignments": "\n".join(f"{a.name} | {a.url}" for a in badge.alignments),
@@ -46,8 +47,13 @@ def issuer_values(issuer: Issuer | None) -> dict[str, str]:
     return {"name": issuer.name, "url": issuer.url or "", "email": issuer.email, "description": issuer.description}
 
 
-def read_badge(form: Mapping[str, str], image: str) -> tuple[Form, NewBadgeClass | None]:
-    """The badge class that was entered, with this picture; None when something is wrong."""
+def read_badge(
+    form: Mapping[str, str], image: str, present: Sequence[Alignment] = ()
+) -> tuple[Form, NewBadgeClass | None]:
+    """The badge class that was entered, with this picture; None when something is wrong.
+
+    What the form does not show of the `present` alignments is kept with their addresses.
+    """
     read = Form({name: form.get(name, "").strip() for name in BADGE_FIELDS})
     values, errors = read.values, read.errors
     for name, what in (("name", "a name"), ("description", "what it stands for, in a sentence")):
@@ -60,7 +66,7 @@ def read_badge(form: Mapping[str, str], image: str) -> tuple[Form, NewBadgeClass
         errors["criteria"] = "Say what earns the badge, or give the address of a page that does."
     if values["criteria_url"] and not origin_of(values["criteria_url"]):
         errors["criteria_url"] = ADDRESS
-    alignments = _alignments(values["alignments"])
+    alignments = _alignments(values["alignments"], {alignment.url: alignment for alignment in present})
     if alignments is None:
         errors["alignments"] = "Write one in a line: its name, then |, then its address."
     lifetime = _lifetime(values["amount"], values["unit"])
@@ -99,13 +105,13 @@ def read_issuer(form: Mapping[str, str], image: str | None) -> tuple[Form, NewIs
     return read, NewIssuer(**values, image=image)
 
 
-def _alignments(text: str) -> tuple[Alignment, ...] | None:
+def _alignments(text: str, present: Mapping[str, Alignment]) -> tuple[Alignment, ...] | None:
     found = []
     for line in filter(None, map(str.strip, text.splitlines())):
         name, _, url = (part.strip() for part in line.partition("|"))
         if not name or not origin_of(url):
             return None
-        found.append(Alignment(name, url))
+        found.append(replace(present.get(url, Alignment(name, url)), name=name))
     return tuple(found)
 
 

@@ -29,7 +29,7 @@ def edit_badge(course_id: int, badge_class_id: str | None = None) -> str | Respo
     if request.method == "GET":
         return _badge_page(visit, present, Form(badge_values(present)))
     image, fault = _picture(present.image if present else None)
-    form, told = read_badge(request.form, image or "")
+    form, told = read_badge(request.form, image or "", present.alignments if present else ())
     if fault:
         form.errors["picture"] = fault
     if told is None or form.errors:

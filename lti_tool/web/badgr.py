@@ -19,7 +19,7 @@ from lti_tool.badgr.errors import BadgrError
 from lti_tool.errors import InvalidInputError
 from lti_tool.models import BadgrServer, Course, Deployment, Person, Visit
 from lti_tool.services import backpacks, grants
-from lti_tool.services.backpacks import Place
+from lti_tool.services.backpack_tokens import Place, address_of
 from lti_tool.web import access
 from lti_tool.web.hygiene import row_id
 from lti_tool.web.parts import public_url, tools, utc_now
@@ -113,7 +113,7 @@ def servers() -> list[ServerView]:
 
 def _consent_url(told: dict[str, Any], place: Place) -> str:
     try:
-        address = backpacks.address_of(tools(), place)
+        address = address_of(tools(), place)
     except LookupError:
         raise InvalidInputError("Choose one of the Badgr servers in the list.") from None
     state, verifier = secrets.token_urlsafe(32), oauth.new_verifier()

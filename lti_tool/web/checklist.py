@@ -102,6 +102,16 @@ def attention(report: CourseReport, course_id: int, connect_url: str) -> list[At
                 new_tab=True,
             )
         )
+    if report.connection is not None and report.connection.alive and not report.issuer_name and report.has_active_rule:
+        found.append(
+            Attention(
+                "The connected account is not in the issuer of this course's badges",
+                "Badgr does not let it award them. Use an account that is on the staff of that issuer, or ask an owner "
+                "of the issuer in Badgr to add this one.",
+                "Change the account",
+                url_for("connections.overview", course_id=course_id),
+            )
+        )
     for stuck in report.stuck:
         if not (stuck.is_no_connection and found):
             found.append(_of_awards(stuck, course_id, connect_url))

@@ -50,13 +50,14 @@ def accounts(course_id: int) -> str:
     """The learner's own accounts, and which address badges go to."""
     visit = access.enter()
     with tools().database.read() as session:
-        found = backpacks.of_person(session, visit.person_id)
+        found = backpacks.of_person(session, visit.person_id, also_ended=True)
+    addresses = {address for backpack in found if backpack.dead_since is None for address in backpack.addresses}
     return render_template(
         "learner/accounts.html",
         course=visit.course,
         person=visit.person,
         backpacks=found,
-        addresses=sorted({address for backpack in found for address in backpack.addresses}),
+        addresses=sorted(addresses | set(filter(None, [visit.person.chosen_address]))),
         connect_url=url_for("badgr.connect", ticket=ticket_for(visit, BACKPACK)),
     )
 
@@ -94,6 +95,7 @@ def push(course_id: int, award_id: int) -> Response:
 def disconnect(course_id: int, backpack_id: int) -> Response:
     """Forget one of the learner's accounts."""
     visit = access.enter()
-    backpacks.disconnect(tools(), visit.person_id, backpack_id)
-    flash("The account is disconnected, and forgotten here.", "success")
+    has_ended = backpacks.disconnect(tools(), visit.person_id, backpack_id)
+    told = "" if has_ended else " It could not be told; take the permission back there, too."
+    flash(f"The account is disconnected, and forgotten here.{told}", "success")
     return redirect(url_for("learner.accounts", course_id=course_id), 303)

@@ -16,6 +16,7 @@ from lti_tool.services.reports.rule import rule_report
 from lti_tool.web import access
 from lti_tool.web.parts import tools, utc_now
 from lti_tool.web.rule_form import DEFAULTS, read_rule_form
+from lti_tool.web.search import matching
 
 blueprint = Blueprint("rules", __name__, url_prefix="/courses/<int:course_id>")
 
@@ -37,7 +38,7 @@ def choose_issuer(course_id: int) -> str | Response:
         return render_template(
             "course/choose_issuer.html",
             course=visit.course,
-            issuers=found,
+            issuers=matching(found, request.args.get("q", ""), lambda issuer: (issuer.name, issuer.url or "")),
             chosen=visit.course.issuer_entity_id,
             may_edit=visit.course.may_edit_badges,
         )
@@ -52,7 +53,8 @@ def choose_badge(course_id: int) -> str | Response:
     if visit.course.issuer_entity_id is None:
         return redirect(url_for("rules.choose_issuer", course_id=course_id), 303)
     chosen = {"badge_class": request.args.get("badge", "")}
-    return _rule_form(visit, _badge_classes(visit), DEFAULTS | chosen, {})
+    found = matching(_badge_classes(visit), request.args.get("q", ""), lambda b: (b.name, b.description, *b.tags))
+    return _rule_form(visit, found, DEFAULTS | chosen, {})
 
 
 @blueprint.post("/rules")

@@ -9,7 +9,7 @@ from lti_tool.cli import main
 from lti_tool.models import AwardStatus, BadgrServer, Connection, Course
 from lti_tool.sandbox.badgr import Fault
 from lti_tool.sandbox.visitor import Visitor
-from lti_tool.services import admins, sealing
+from lti_tool.services import admins, grants, sealing
 from lti_tool.vault import Vault, VaultError
 from tests.world import CHEMISTRY, LEARNER, LEARNER_ADDRESS, TEACHER, TUTOR, World
 
@@ -70,6 +70,21 @@ def test_an_account_outside_the_issuer_makes_the_issuer_to_be_chosen_anew(world:
     teacher = world.ready_course()
     world.connect(teacher.open(world.course_url(teacher) + "connections/"), "Otto Outsider")
     assert course(world, 1).issuer_entity_id is None
+
+
+def test_what_an_account_outside_the_issuer_could_not_award_goes_out_by_the_next_one(world: World) -> None:
+    teacher = world.ready_course()
+    world.connect(teacher.open(world.course_url(teacher) + "connections/"), "Otto Outsider")
+    world.grade(LEARNER, score=9)
+    world.work()
+    assert world.award_of(LEARNER).status is AwardStatus.FAILED
+    assert "not in the issuer of this course's badges" in teacher.open(world.course_url(teacher)).text
+    teacher.open(world.course_url(teacher) + "connections/").submit("/use")
+    world.work()
+    assert world.held_by(LEARNER_ADDRESS) == ["Algebra I"]
+    # The issuer is that of the badges again, without being chosen.
+    assert course(world, 1).issuer_name == "Loopback University"
+    assert "not in the issuer" not in teacher.open(world.course_url(teacher)).text
 
 
 def test_disconnecting_ends_it_at_badgr_and_awards_wait_until_somebody_connects(world: World) -> None:
@@ -143,6 +158,38 @@ def test_an_institution_allows_some_issuers_only(world: World) -> None:
     assert len(only_connection(world).allowed_issuers) == 1
 
 
+def test_an_issuer_that_the_institution_does_not_allow_is_chosen_anew(world: World) -> None:
+    connect_institution(world, root(world))
+    grants.allow_issuers(world.tools, 1, ["another"], "root", datetime.now(UTC))
+    teacher = world.launch(TEACHER)
+    world.connect(teacher)
+    teacher.open(world.course_url(teacher) + "issuer")
+    teacher.submit("/issuer", {"issuer": teacher.page.select_one("input[name=issuer]")["value"]})
+    assert course(world, 1).issuer_name == "Loopback University"
+    teacher.open(world.course_url(teacher) + "connections/").submit("/1/use")
+    assert (course(world, 1).connection_id, course(world, 1).issuer_entity_id) == (1, None)
+
+
+def test_an_issuer_that_is_not_allowed_is_not_awarded_for(world: World) -> None:
+    admin = root(world)
+    connect_institution(world, admin)
+    teacher = world.launch(TEACHER)
+    teacher.follow("/connections").submit("/use")
+    world.make_rule(teacher).submit("/activate", {"scope": "all"})
+    admin.open(f"{world.tool_url}/admin/badgr/accounts/1")
+    grants.allow_issuers(world.tools, 1, ["another"], "root", datetime.now(UTC))
+    world.grade(LEARNER, score=9)
+    world.work()
+    assert world.award_of(LEARNER).status is AwardStatus.HELD
+    # Nor does it help to choose the account again.
+    assert teacher.open(world.course_url(teacher) + "connections/").submit("/use").status == 409
+    assert "does not let its account award" in teacher.text
+    admin.submit(None, {"issuer": admin.page.select_one("input[name=issuer]")["value"]})
+    teacher.open(world.course_url(teacher) + "connections/").submit("/use")
+    world.work()
+    assert world.held_by(LEARNER_ADDRESS) == ["Algebra I"]
+
+
 def test_an_end_that_is_known_is_told_before(world: World) -> None:
     teacher = world.ready_course()
     soon = datetime.now(UTC) + timedelta(hours=20)
@@ -150,6 +197,18 @@ def test_an_end_that_is_known_is_told_before(world: World) -> None:
         session.execute(update(Connection).values(sealed_refresh_token=None, expires_at=soon))
         session.commit()
     assert "The connection to Badgr will end" in teacher.open(world.course_url(teacher)).text
+
+
+def test_an_administrator_sees_how_an_institutions_account_ends(world: World) -> None:
+    admin = root(world)
+    connect_institution(world, admin)
+    soon = datetime.now(UTC) + timedelta(hours=20)
+    with world.tools.database.write() as session:
+        session.execute(update(Connection).values(sealed_refresh_token=None, expires_at=soon))
+        session.commit()
+    assert "Connect it again before that" in admin.open(f"{world.tool_url}/admin/badgr/").text
+    admin.submit("/disconnect")
+    assert "root has disconnected it. Courses that award by it wait" in admin.text
 
 
 # -- servers --
@@ -289,9 +348,15 @@ def test_connections_are_listed_shown_and_revoked(
 
     assert "Olive Owner" in run("connection list --json")[1]
     assert "Biology 101" in run("connection show 1")[1]
+    assert "Biology 101" in run("connections show 1")[1]
     assert "The key works." in run("badgr-server test 1")[1]
     assert run("connection show 9")[0] == 1
     assert run("connection revoke 1") == (0, "Ended.\n")
     assert all(token.refresh_revoked for token in world.badgr.tokens)
     status, said = run(f"badgr-server add --address {world.badgr_url} --client-id x --client-secret y")
     assert (status, "does not know this key" in said) == (1, True)
+    line = f"badgr-server add --address {world.badgr_url} --client-id lti-tool --client-secret {SECRET}"
+    assert run(f"{line} --scope r:profile --scope rw:issuer --max-parallel 2 --max-per-minute 30")[0] == 0
+    with world.tools.database.read() as session:
+        added = session.scalars(select(BadgrServer).where(BadgrServer.id != 1)).one()
+    assert (added.max_parallel, added.max_per_minute, added.scopes) == (2, 30, ["r:profile", "rw:issuer"])

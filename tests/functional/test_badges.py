@@ -2,6 +2,9 @@
 
 import base64
 import io
+import struct
+import zlib
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -75,6 +78,22 @@ def test_a_badge_is_changed_and_keeps_its_picture(world: World) -> None:
     assert (present.name, present.picture) == ("Algebra, new", picture)
 
 
+def test_a_change_keeps_what_the_form_does_not_show(world: World) -> None:
+    teacher = connected(world)
+    present = badge(world, "Algebra I")
+    full = {"targetName": "Biology", "targetUrl": "https://std.example/1", "targetCode": "B1"}
+    present.alignments = [full | {"targetDescription": "Of plants", "targetFramework": "State"}]
+    present.criteria_narrative = "Score &lt; 5 mistakes"
+    teacher.open(f"{world.tool_url}/courses/1/badges/{present.entity_id}")
+    assert teacher.page.select_one("#criteria").text.strip() == "Score < 5 mistakes"
+    more = {"alignments": "Botany | https://std.example/1\nNew | https://std.example/2", "criteria": "Score < 5"}
+    send(world, teacher, f"badges/{present.entity_id}", GOOD | more, None)
+    kept, new = present.alignments
+    assert kept == full | {"targetName": "Botany", "targetDescription": "Of plants", "targetFramework": "State"}
+    assert (new["targetName"], new["targetCode"]) == ("New", "")
+    assert present.criteria_narrative == "Score &lt; 5"
+
+
 def test_staff_is_not_offered_to_make_badges(world: World) -> None:
     teacher = connected(world, "Stan Staff")
     assert "Make a new badge" not in teacher.open(f"{world.tool_url}/courses/1/rules/new").text
@@ -145,6 +164,37 @@ def test_an_issuer_is_changed(world: World) -> None:
     assert (issuer.name, issuer.staff) == ("Loopback U", staff)
 
 
+# -- many of them --
+
+
+def test_badges_are_found_by_words_in_their_texts(world: World) -> None:
+    teacher = connected(world)
+    first = badge(world, "Algebra I")
+    for number in range(9):
+        made = replace(first, name=f"Botany {number}", description="Of plants", tags=["Green"], entity_id=f"b{number}")
+        world.badgr.badge_classes[made.entity_id] = made
+    page = f"{world.tool_url}/courses/1/rules/new"
+    assert len(teacher.open(page).page.select("label.choice")) == 13
+    (only,) = teacher.open(f"{page}?q=green+7").page.select("label.choice")
+    assert "Botany 7" in only.text
+    teacher.open(f"{page}?q=zebra")
+    assert "No badge of Loopback University has “zebra” in it" in teacher.text
+
+
+def test_issuers_are_found_by_words(world: World) -> None:
+    teacher = connected(world)
+    owner = next(user for user in world.badgr.users.values() if user.name == "Olive Owner")
+    first = next(iter(world.badgr.issuers.values()))
+    for number in range(9):
+        made = replace(first, name=f"School {number}", staff={owner.entity_id: "owner"}, entity_id=f"i{number}")
+        world.badgr.issuers[made.entity_id] = made
+    teacher.open(f"{world.tool_url}/courses/1/issuer?q=school+3")
+    (only,) = teacher.page.select("label.choice")
+    assert "School 3" in only.text
+    teacher.submit("/issuer", {"issuer": "i3"})
+    assert "School 3 has no badges yet" in teacher.text
+
+
 # -- pictures --
 
 
@@ -164,7 +214,28 @@ def test_drawings_lose_their_scripts() -> None:
     assert b"script" not in drawing
 
 
-@pytest.mark.parametrize("content", [b"", b"<svg", b"<svg" + b" " * 300_000, b"\x89PNG\r\n", b"x" * 3_000_000])
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def bomb(side: int) -> bytes:
+    """A few bytes of PNG that say that the picture is as wide and as high as this."""
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<svg",
+        b"<svg" + b" " * 300_000,
+        b"\x89PNG\r\n",
+        b"x" * 3_000_000,
+        pytest.param(bomb(7_000), id="large"),
+        pytest.param(bomb(30_000), id="bomb"),
+    ],
+)
 def test_what_is_no_picture_is_refused(content: bytes) -> None:
     with pytest.raises(InvalidInputError):
         pictures.data_uri(content)

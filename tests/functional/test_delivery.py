@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
-from lti_tool.models import AwardStatus
+from lti_tool.models import Award, AwardStatus
 from lti_tool.sandbox.badgr import Fault
 from lti_tool.services import delivery
 from tests.world import BIOLOGY, LEARNER, LEARNER_ADDRESS, World, running_world
@@ -26,6 +27,7 @@ FAULTS = {
     "502 before": Fault(ASSERTIONS, method=POST, status=502),
     "502 after": Fault(ASSERTIONS, method=POST, status=502, after_work=True),
     "504 after": Fault(ASSERTIONS, method=POST, status=504, after_work=True),
+    "504 before": Fault(ASSERTIONS, method=POST, status=504),
     "503 with Retry-After": Fault(ASSERTIONS, method=POST, status=503, headers={"Retry-After": "1"}),
     "429": Fault(ASSERTIONS, method=POST, **THROTTLED),  # type: ignore[arg-type]
     "reset before": Fault(ASSERTIONS, "reset", POST),
@@ -40,6 +42,7 @@ FAULTS = {
     "timeout before": Fault(ASSERTIONS, "delay", POST, delay=2),
     "timeout after": Fault(ASSERTIONS, "delay", POST, after_work=True, delay=2),
     "timeout of the look-up": Fault(ASSERTIONS, "delay", GET, delay=2),
+    "reset of the look-up": Fault(ASSERTIONS, "reset", GET),
     "truncated look-up": Fault(ASSERTIONS, "truncate", GET, after_work=True),
     "429 without a time": Fault(ASSERTIONS, method=POST, status=429, body="{}"),
     "429 of the look-up": Fault(ASSERTIONS, method=GET, status=429, body="{}"),
@@ -72,6 +75,81 @@ def test_exactly_one_assertion(world: World, name: str) -> None:
     assert award.steps[0].kind == "opened"
     assert award.steps[-1].kind == "issued"
     assert assertion.entity_id in award.steps[-1].text
+
+
+INVALID_GRANT = '{"error": "invalid_grant"}'
+
+
+def withdraw(world: World) -> None:
+    world.badgr.withdraw_all()
+
+
+def lose_the_refresh(world: World) -> None:
+    world.badgr.end_access_tokens()
+    world.badgr.faults.add(Fault("/o/token", "reset", after_work=True))
+
+
+def fail_the_refresh(world: World) -> None:
+    world.badgr.end_access_tokens()
+    world.badgr.faults.add(Fault("/o/token", status=500))
+
+
+def lose_the_answer_and_the_grant(world: World) -> None:
+    """The award is made, its answer lost, and nobody can look any more."""
+    world.badgr.faults.add(Fault(ASSERTIONS, "delay", GET, delay=0))
+    world.badgr.faults.add(Fault(ASSERTIONS, "reset", POST, after_work=True))
+    world.badgr.faults.add(Fault(ASSERTIONS, method=GET, status=401, body="{}"))
+    world.badgr.faults.add(Fault("/o/token", status=400, body=INVALID_GRANT))
+
+
+def delete_the_badge_class(world: World) -> None:
+    badge = next(b for b in world.badgr.badge_classes.values() if b.name == "Algebra I")
+    world.badgr.badge_classes[badge.entity_id] = replace(badge, issuer_id="nowhere")
+
+
+def leave_the_issuer(world: World) -> None:
+    for issuer in world.badgr.issuers.values():
+        issuer.staff.clear()
+
+
+# What goes wrong, and what the award is until somebody has mended it.
+MEANWHILE = {
+    "the grant is withdrawn": (withdraw, AwardStatus.HELD),
+    "the refresh is answered and lost": (lose_the_refresh, AwardStatus.PENDING),
+    "the refresh fails": (fail_the_refresh, AwardStatus.PENDING),
+    "the answer and the grant are lost": (lose_the_answer_and_the_grant, AwardStatus.HELD),
+    "the badge class is deleted": (delete_the_badge_class, AwardStatus.FAILED),
+    "the account leaves the issuer": (leave_the_issuer, AwardStatus.FAILED),
+}
+
+
+@pytest.mark.parametrize("name", MEANWHILE)
+def test_exactly_one_assertion_after_somebody_has_mended_it(world: World, name: str) -> None:
+    teacher = world.ready_course()
+    go_wrong, until_then = MEANWHILE[name]
+    before = {b.entity_id: b for b in world.badgr.badge_classes.values()}
+    staff = {issuer.entity_id: dict(issuer.staff) for issuer in world.badgr.issuers.values()}
+    go_wrong(world)
+    world.grade(LEARNER, score=9)
+    world.work()
+    assert world.award_of(LEARNER).status is until_then
+    world.badgr.badge_classes.update(before)
+    for issuer in world.badgr.issuers.values():
+        issuer.staff.update(staff[issuer.entity_id])
+    world.tick()
+    award = world.award_of(LEARNER)
+    if award.status is AwardStatus.HELD:
+        world.connect(teacher.open(world.course_url(teacher)))
+    elif award.status is AwardStatus.FAILED:
+        teacher.open(f"{world.course_url(teacher)}awards/{award.id}").submit("/retry")
+    world.work()
+    world.tick()
+    award = world.award_of(LEARNER)
+    (assertion,) = world.badgr.live_assertions(LEARNER_ADDRESS)
+    assert (award.status, award.assertion_id) == (AwardStatus.ISSUED, assertion.entity_id)
+    kinds = [step.kind for step in award.steps]
+    assert (kinds[0], kinds[-1]) == ("opened", "issued")
+    assert {"retry", "held", "failed"} & set(kinds)
 
 
 def test_after_a_lost_answer_the_story_is_told(world: World) -> None:
@@ -169,3 +247,23 @@ def test_the_address_is_sent_in_lower_case_and_found_with_a_plus(world: World) -
     world.work()
     world.tick()
     assert world.held_by("lea+badges@example.org") == ["Algebra I"]
+    assert world.award_of(LEARNER).status is AwardStatus.ISSUED
+
+
+def test_a_badge_that_is_over_when_it_is_sent_is_found_again_after_a_lost_answer(world: World) -> None:
+    world.ready_course(badge="First Aid")
+    world.grade(LEARNER, score=9)
+    # Only the event is worked on yet; the award waits in the queue.
+    world.queue.huey.execute(world.queue.huey.dequeue())
+    # It was achieved long ago, and is good for a year.
+    with world.tools.database.write() as session:
+        session.execute(update(Award).values(achieved_at=datetime(2020, 1, 1, tzinfo=UTC)))
+        session.commit()
+    world.badgr.faults.add(Fault(ASSERTIONS, "reset", POST, after_work=True))
+    world.work()
+    world.tick()
+    (made,) = [a for a in world.badgr.assertions.values() if a.recipient.identity == LEARNER_ADDRESS]
+    award = world.award_of(LEARNER)
+    assert (award.status, award.assertion_id) == (AwardStatus.ISSUED, made.entity_id)
+    assert made.expires is not None
+    assert made.expires.year == 2021

@@ -129,7 +129,36 @@ def test_an_access_token_that_has_ended_is_renewed_and_a_withdrawn_grant_is_said
     world.badgr.withdraw_all()
     assert learner.open(learner.url).status == 409
     assert "Connect it again" in learner.text
-    assert "No account is connected" in learner.open(f"{world.tool_url}/courses/1/mine/accounts").text
+    learner.open(f"{world.tool_url}/courses/1/mine/accounts")
+    assert "It is not connected any more" in learner.text
+    assert learner.page.select_one("a[href*='/accounts/']") is None
+    assert "No account is connected" in learner.submit("/disconnect").text
+
+
+def test_an_address_of_two_accounts_stays_chosen_when_one_goes(world: World) -> None:
+    learner = connect(world, awarded(world))
+    learner.submit("/address", {"address": OWN_ADDRESS})
+    with world.tools.database.write() as session:
+        twin = session.scalars(select(Backpack)).one()
+        named = {"user_name": "Twin", "addresses": twin.addresses, "sealed_access_token": twin.sealed_access_token}
+        place = BadgeHost(
+            manifest_url="https://other.example/m",
+            name="Other",
+            api_base="https://other.example",
+            authorization_url="x",
+            token_url="x",
+            scopes=[],
+            client_id="x",
+            created_at=twin.created_at,
+        )
+        session.add(place)
+        session.flush()
+        moments = {"expires_at": twin.expires_at, "created_at": twin.created_at}
+        session.add(Backpack(person_id=twin.person_id, host_id=place.id, **named, **moments))
+        session.commit()
+        first = twin.id
+    learner.submit(f"/accounts/{first}/disconnect")
+    assert person(world).chosen_address == OWN_ADDRESS
 
 
 def test_somebody_elses_account_and_badge_are_out_of_reach(world: World) -> None:
@@ -168,10 +197,37 @@ def test_a_host_is_discovered_registered_with_and_takes_a_badge(world: World, ho
     assert "The badge is in your account." in learner.text
     assert list(state.imported.values()) == [[world.award_of(LEARNER).open_badge_id]]
     learner.open(f"{world.tool_url}/courses/1/mine/accounts").follow("/accounts/")
-    assert learner.status == 200
+    # The host names badge and issuer by their addresses only; both are shown all the same, with the proof.
+    assert "Algebra I" in learner.text
+    assert "Loopback University" in learner.text
+    assert learner.page.select_one(f"a[href='{world.award_of(LEARNER).open_badge_id}']") is not None
     # Registered once, whoever comes next.
     connect(world, world.launch("9"), url, state)
     assert len(state.clients) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"id": "javascript:alert(1)", "image": "javascript:alert(2)"}, "A badge"),
+        ({"image": {"id": "https://images.example/1.png"}}, "https://images.example/1.png"),
+        ({"badge": "http://127.0.0.1:9/gone"}, "A badge"),
+        ({"badge": {"name": "Whole", "issuer": {"name": "Their School"}}}, "Their School"),
+        ({"issuedOn": "yesterday"}, "cannot be understood"),
+    ],
+)
+def test_what_a_host_tells_of_a_badge_harms_nobody(
+    world: World, host: tuple[str, BadgrState], change: dict[str, object], said: str
+) -> None:
+    url, state = host
+    learner = connect(world, world.launch(LEARNER), url, state)
+    user = next(user for user in state.users.values() if user.name == "Lea Learner")
+    state.imported[user.entity_id] = ["x"]
+    state.pushed["x"] = {"id": "https://host.example/1", "type": "Assertion", "badge": None} | change
+    learner.follow("/accounts/")
+    assert learner.status in (200, 502)
+    assert said in str(learner.page)
+    assert "javascript:" not in str(learner.page)
 
 
 @pytest.mark.parametrize("address", ["nonsense", "http://127.0.0.1:9"])
@@ -186,6 +242,8 @@ def test_a_badge_goes_into_a_badgr_account_by_its_address(world: World) -> None:
     learner = connect(world, awarded(world))
     learner.open(f"{world.tool_url}/courses/1/mine/").submit("/push")
     assert list(world.badgr.imported.values()) == [[world.award_of(LEARNER).open_badge_id]]
+    learner.open(f"{world.tool_url}/courses/1/mine/accounts").follow("/accounts/")
+    assert "Algebra I" in learner.text
 
 
 def test_a_host_that_fails_says_so(world: World) -> None:

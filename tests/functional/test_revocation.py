@@ -1,11 +1,11 @@
 """Taking awards back: from here, and when somebody does it at Badgr; never awarded again in silence."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from lti_tool.models import AwardStatus, Connection
+from lti_tool.models import Award, AwardStatus, Connection
 from lti_tool.sandbox.badgr import Fault
 from lti_tool.sandbox.badgr.state import Assertion
 from lti_tool.sandbox.visitor import Visitor
@@ -111,6 +111,22 @@ def test_whatever_fails_it_is_revoked_in_the_end_and_we_know(world: World, fault
     assert assertion_of(world).revocation_reason == REASON
 
 
+def test_a_server_that_asks_to_be_left_alone_is_left_alone_by_revocations_too(world: World) -> None:
+    teacher = awarded(world)
+    world.badgr.faults.add(Fault("/v2/assertions/", status=429, headers={"Retry-After": "500"}))
+    teacher.submit("/revoke", {"reason": REASON})
+    world.work()
+    before = len(world.badgr.requests)
+    with world.tools.database.write() as session:
+        # Its own pause is over, but not that of the server.
+        session.execute(update(Award).values(due_at=datetime.now(UTC)))
+        session.commit()
+    world.sweep()
+    assert len(world.badgr.requests) == before
+    world.tick()
+    assert world.held_by(LEARNER_ADDRESS) == []
+
+
 def test_a_revocation_that_is_refused_leaves_the_badge_and_says_why(world: World) -> None:
     teacher = awarded(world)
     issuer = next(i for i in world.badgr.issuers.values() if i.name == "Loopback University")
@@ -199,3 +215,89 @@ def test_an_earlier_revoked_badge_is_no_reason_not_to_award(world: World) -> Non
     world.grade("9", score=10)
     world.work()
     assert world.award_of("9").status is AwardStatus.ISSUED
+
+
+# -- what else happens at Badgr --
+
+
+def without_feed(world: World) -> None:
+    world.badgr.faults.add(Fault("/v2/assertions/changed", status=404))
+    look_for_changes(world)
+
+
+def test_what_happened_while_nobody_was_connected_is_found_by_the_next_account(world: World) -> None:
+    teacher = awarded(world)
+    look_for_changes(world)
+    teacher.open(world.course_url(teacher) + "connections/").submit("/disconnect")
+    long_ago = datetime.now(UTC) - timedelta(days=2)
+    with world.tools.database.write() as session:
+        session.execute(update(Award).values(opened_at=long_ago))
+        session.commit()
+    assertion_of(world).revoke("Left the school")
+    assertion_of(world).changed_at = long_ago + timedelta(days=1)
+    world.connect(teacher.open(world.course_url(teacher) + "connections/"), "Eddy Editor")
+    world.sweep()
+    assert world.award_of(LEARNER).status is AwardStatus.REVOKED
+
+
+def test_an_account_that_takes_over_reads_its_feed_anew(world: World) -> None:
+    teacher = awarded(world)
+    look_for_changes(world)
+    # Eddy's account has its own place in the feed, from another course.
+    other = world.launch("3", "3")
+    world.connect(other, "Eddy Editor")
+    with world.tools.database.write() as session:
+        editor = session.scalars(select(Connection).where(Connection.badgr_user_name == "Eddy Editor")).one()
+        editor.changes_until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+        session.commit()
+    assertion_of(world).revoke("Left the school")
+    teacher.open(world.course_url(teacher) + "connections/").submit(f"/{editor.id}/use")
+    look_for_changes(world)
+    assert world.award_of(LEARNER).status is AwardStatus.REVOKED
+
+
+def test_an_assertion_that_is_gone_keeps_no_other_from_being_looked_at(world: World) -> None:
+    teacher = awarded(world)
+    world.grade("9", score=10)
+    world.work()
+    del world.badgr.assertions[assertion_of(world).entity_id]
+    assertion_of(world, "rosa@example.org").revoke("Cheated")
+    without_feed(world)
+    without_feed(world)
+    assert world.award_of("9").status is AwardStatus.REVOKED
+    # It is said, and once only.
+    assert teacher.open(teacher.url).text.count("Badgr does not show this badge") == 1
+
+
+def test_the_ones_not_looked_at_for_longest_come_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lti_tool.services.changes.SAMPLE", 1)
+    awarded(world)
+    world.grade("9", score=10)
+    world.work()
+    assertion_of(world).revoke("Cheated")
+    assertion_of(world, "rosa@example.org").revoke("Cheated")
+    seen = []
+    for _ in range(4):
+        without_feed(world)
+        seen.append([world.award_of(sub).status for sub in (LEARNER, "9")].count(AwardStatus.REVOKED))
+    assert seen[-1] == 2
+
+
+def test_an_edit_at_badgr_is_taken_over(world: World) -> None:
+    teacher = awarded(world)
+    look_for_changes(world)
+    made = assertion_of(world)
+    made.expires = datetime(2090, 1, 1, tzinfo=UTC)
+    made.changed_at = datetime.now(UTC)
+    look_for_changes(world)
+    assert world.award_of(LEARNER).expires_at == made.expires
+    assert "Good until" in teacher.open(teacher.url).text
+
+
+def test_an_account_that_has_lost_its_role_is_offered_nothing(world: World) -> None:
+    teacher = awarded(world)
+    assert teacher.page.select_one("form[action*='/revoke']") is not None
+    for issuer in world.badgr.issuers.values():
+        issuer.staff = {user: role for user, role in issuer.staff.items() if world.badgr.users[user].name[0] != "O"}
+    look_for_changes(world)
+    assert teacher.open(teacher.url).page.select_one("form[action*='/revoke']") is None

@@ -49,6 +49,7 @@ def import_badge() -> Response:
     if len({"url", "image", "assertion"} & told.keys()) != 1:
         raise InvalidError(faults=["Must provide only one of 'url', 'image' or 'assertion'."])
     state().imported.setdefault(g.user.entity_id, []).append(str(told.get("url")))
+    state().pushed[str(told.get("url"))] = {"id": str(told.get("url")), "type": "Assertion"}
     return shapes.success([_imported(str(told.get("url")))], 201)
 
 
@@ -104,7 +105,7 @@ def connect_assertions() -> Response:
         return _status(403, "FORBIDDEN")
     start, size = request.args.get("offset", 0, type=int), request.args.get("limit", 50, type=int)
     everything = [_open_badge(assertion) for assertion in _own()]
-    everything += [{"id": url, "type": "Assertion"} for url in state().imported.get(g.user.entity_id, [])]
+    everything += [state().pushed[url] for url in state().imported.get(g.user.entity_id, [])]
     return _status(200, "OK", everything[start : start + size])
 
 
@@ -118,6 +119,7 @@ def connect_create() -> Response:
     if not isinstance(given, dict) or not given.get("id"):
         return _status(400, "BAD_REQUEST")
     state().imported.setdefault(g.user.entity_id, []).append(str(given["id"]))
+    state().pushed[str(given["id"])] = given
     return _status(201, "CREATED")
 
 
@@ -149,6 +151,9 @@ def _entry(assertion: Assertion) -> dict[str, Any]:
 
 
 def _imported(url: str) -> dict[str, Any]:
+    own = state().assertions.get(url.rsplit("/", 1)[-1])
+    if own is not None:
+        return _entry(own)
     return {
         "entityType": "Assertion",
         "entityId": url.rsplit("/", 1)[-1],

@@ -201,6 +201,8 @@ class BadgrState:
         self.badge_classes: dict[str, BadgeClass] = {}
         self.assertions: dict[str, Assertion] = {}
         self.imported: dict[str, list[str]] = {}
+        # What a Badge Connect host was given, by its address.
+        self.pushed: dict[str, dict[str, Any]] = {}
         self.clients: dict[str, Client] = {}
         self.codes: dict[str, Code] = {}
         self.tokens: list[Token] = []

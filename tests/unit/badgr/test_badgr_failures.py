@@ -5,6 +5,8 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 import requests
@@ -52,7 +54,7 @@ def failed_award(client: BadgrClient) -> BadgrError:
     [
         (500, {}, HTML, ServerFaultError, True, True, None),
         (502, {"Retry-After": "7"}, HTML, ServerFaultError, True, True, 7),
-        (503, {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, HTML, ServerFaultError, True, True, None),
+        (503, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, HTML, ServerFaultError, True, True, None),
         (504, {}, "", ServerFaultError, True, True, None),
         (302, {"Location": "/maintenance"}, "", ServerFaultError, True, False, None),
         (301, {"Location": "https://elsewhere.example/"}, "", ServerFaultError, True, False, None),
@@ -96,6 +98,14 @@ def test_answers(
     assert (caught.retryable, caught.in_doubt, caught.retry_after) == (retryable, in_doubt, wait)
     assert caught.advice
     assert len(server.seen) == 1  # No redirect was followed and nothing was sent twice.
+
+
+def test_a_wait_until_a_date_is_understood(server: AnsweringServer, client: BadgrClient) -> None:
+    until = format_datetime(datetime.now(UTC) + timedelta(minutes=5), usegmt=True)
+    server.answers[AWARDS] = lambda _: Response("{}", 429, {"Retry-After": until})
+    wait = failed_award(client).retry_after
+    assert wait is not None
+    assert 295 < wait <= 300
 
 
 def test_reading_is_never_in_doubt(server: AnsweringServer, client: BadgrClient) -> None:
