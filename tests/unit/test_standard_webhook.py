@@ -69,6 +69,11 @@ def test_a_signed_delivery_is_kept_as_it_is() -> None:
     assert KIND.verify(signed(content), access([SECRET])) == content
 
 
+def test_a_signed_delivery_that_a_database_cannot_keep_is_refused() -> None:
+    with pytest.raises(MalformedError):
+        KIND.verify(signed(b"\0"), access([SECRET]))
+
+
 def test_the_header_names_the_delivery() -> None:
     sent = signed(body(grade()))
     assert KIND.delivery_id(sent, sent.body) == "msg_1"

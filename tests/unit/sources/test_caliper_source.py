@@ -232,6 +232,12 @@ def test_the_launch_of_a_grader_does_not_name_the_learner() -> None:
     assert found.course[0] == Identifier(IdKind.LTI, "a-context")
 
 
+def test_the_launch_of_who_acts_for_a_learner_does_not_name_the_learner() -> None:
+    attempt = graded()["object"] | {"assignee": "https://example.edu/users/another"}
+    found = only(event(object=attempt, federatedSession=launch(sub="the-actor")))
+    assert found.person == (Identifier(IdKind.LTI, "another"),)
+
+
 def test_blackboard_names_people_and_courses_by_their_sis_ids_too() -> None:
     # Members as in Blackboard's documentation of its Caliper events.
     site = "https://caliper-mapping.cloudbb.blackboard.com/v1/sites/a118bba8"

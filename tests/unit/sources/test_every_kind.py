@@ -48,7 +48,7 @@ def members(found: Any) -> set[str]:
 EXAMPLES = [kind.example("whsec_YWFh", {}, datetime.now(UTC)) for kind in KINDS.values() if kind.example]
 NAMES = sorted({name for example in EXAMPLES for name in members(json.loads(example.body))})
 TEXTS = st.sampled_from([*WORDS, UUID, "", "\0", "\ud800"]) | st.text(max_size=20)
-NUMBERS = st.integers() | st.sampled_from([10**40, -1, 0, 2**63]) | st.floats()
+NUMBERS = st.integers() | st.sampled_from([10**40, 10**400, -(10**4000), -1, 0, 2**63]) | st.floats()
 JSON = st.recursive(
     st.none() | st.booleans() | NUMBERS | TEXTS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES) | TEXTS, inner, max_size=8),
@@ -204,8 +204,8 @@ def test_deep_nesting_and_long_numbers_are_refused(kind: SourceKind) -> None:
             read(kind, shown(kind, secret, body), secret)
 
 
-def test_a_password_of_nothing_opens_nothing() -> None:
+def test_a_secret_of_nothing_opens_nothing() -> None:
     empty = base64.b64encode(b":").decode()
     for kind in KINDS.values():
-        with pytest.raises((SignatureError, MalformedError)):
-            kind.verify(Delivery({"authorization": f"Basic {empty}"}, {"key": ""}, b'{"token": ""}'), access([]))
+        with pytest.raises(SignatureError):
+            kind.verify(Delivery({"authorization": f"Basic {empty}"}, {"key": ""}, b'{"token": ""}'), access([""]))

@@ -1,6 +1,7 @@
 """Open edX: the three signals, in both forms that the plugin openedx-webhooks sends."""
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -132,9 +133,19 @@ def test_both_forms_say_the_same(body: dict[str, Any]) -> None:
     assert told(KIND, sent(joined(body), form)) == expected
 
 
-@pytest.mark.parametrize("time", ["2026-01-31T20:24:32.598387+00:00", "2026-01-31 22:24:32.598387+02:00"])
-def test_a_time_with_a_zone_is_taken_too(time: str) -> None:
-    assert only(passing(time=time)).occurred_at == AT
+def test_a_time_without_a_zone_is_in_utc_wherever_we_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert only(passing()).occurred_at == AT
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("text", ["2026-01-31T20:24:32.598387+00:00", "2026-01-31 22:24:32.598387+02:00"])
+def test_a_time_with_a_zone_is_taken_too(text: str) -> None:
+    assert only(passing(time=text)).occurred_at == AT
 
 
 @pytest.mark.parametrize(
