@@ -1,12 +1,12 @@
 """Opens awards when results earn them, and says what holds an award back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from lti_tool.db import insert_if_absent, wake
 from lti_tool.domain.criteria import BadgeEarned, Group, describe
@@ -26,7 +26,7 @@ from lti_tool.models import (
     Rule,
     RunStatus,
 )
-from lti_tool.services.facts import FactBook
+from lti_tool.services.facts import CHUNK, FactBook
 from lti_tool.services.holding import HOLD_ADVICE, HOLD_LABEL, why_award_held
 from lti_tool.toolbox import Toolbox
 
@@ -62,9 +62,16 @@ def open_award(
     earned: Achievement,
     now: datetime,
     run: AwardRun | None = None,
+    former: Sequence[Award] | None = None,
 ) -> Award | None:
-    """Record that a person earned a badge; None when there is an award of it already that forbids another one."""
-    number = _next_number(session, rule, enrolment.person_id, by_hand=earned.by_hand)
+    """Record that a person earned a badge; None when there is an award of it already that forbids another one.
+
+    `former` are the awards of this badge that the person has, the first first, where the caller knows them.
+    """
+    if former is None:
+        known = awards_of(session, [rule.badge_class_id], [enrolment.person_id])
+        former = known.get((enrolment.person_id, rule.badge_class_id), [])
+    number = _next_number(rule, former, by_hand=earned.by_hand)
     if number is None:
         return None
     key = {"badge_class_id": rule.badge_class_id, "person_id": enrolment.person_id, "number": number}
@@ -92,6 +99,20 @@ def open_award(
     add_step(session, award, "opened", story, now, earned.event_id)
     settle(session, award, enrolment, now)
     return award
+
+
+def awards_of(
+    session: Session, badge_class_ids: Sequence[int], person_ids: Sequence[int]
+) -> dict[tuple[int, int], list[Award]]:
+    """The awards of these badges that these people have, in whatever course; by person and badge, the first first."""
+    found: dict[tuple[int, int], list[Award]] = {}
+    for start in range(0, len(person_ids), CHUNK):
+        people = person_ids[start : start + CHUNK]
+        query = select(Award).where(Award.badge_class_id.in_(badge_class_ids), Award.person_id.in_(people))
+        query = query.options(selectinload(Award.rule), selectinload(Award.rule_version)).order_by(Award.number)
+        for award in session.scalars(query):
+            found.setdefault((award.person_id, award.badge_class_id), []).append(award)
+    return found
 
 
 def settle(session: Session, award: Award, enrolment: Enrolment, now: datetime) -> None:
@@ -230,10 +251,8 @@ def _subject(reason: Reason, book: FactBook) -> str:
     return book.titles.get(reason.activity_id, "An activity that is gone")
 
 
-def _next_number(session: Session, rule: Rule, person_id: int, *, by_hand: bool) -> int | None:
+def _next_number(rule: Rule, former: Sequence[Award], *, by_hand: bool) -> int | None:
     """Which time this would be that the person earns the badge; None when once more is not allowed."""
-    query = select(Award).where(Award.badge_class_id == rule.badge_class_id, Award.person_id == person_id)
-    former = session.scalars(query.order_by(Award.number)).all()
     if not former:
         return 1
     again = former[-1].number + 1

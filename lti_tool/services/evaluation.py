@@ -1,10 +1,11 @@
 """Decides anew on one person in one course: opens what is earned, and notices what is not earned any more."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session
 
 from lti_tool.db import wake
 from lti_tool.domain.criteria import badges_of
@@ -37,104 +38,132 @@ def evaluate_due(tools: Toolbox, enrolment_id: int, now: datetime) -> None:
         if enrolment is None or enrolment.evaluate_at is None or enrolment.evaluate_at > now:
             return
         enrolment.evaluate_at = None
-        evaluate(session, enrolment.course, enrolment, now)
+        evaluate(session, enrolment.course, [enrolment], now)
         session.commit()
 
 
 def evaluate(
-    session: Session, course: Course, enrolment: Enrolment, now: datetime, run: AwardRun | None = None
+    session: Session, course: Course, enrolments: Sequence[Enrolment], now: datetime, run: AwardRun | None = None
 ) -> list[Award]:
-    """Open an award for every active rule that this person meets, and mark those that are met no more; the new ones.
+    """Open an award for every active rule that these people meet, and mark those that are met no more; the new ones.
 
-    The caller holds the lock on the enrolment: everything about one person in one course stands in a queue.
+    The caller holds the locks on the enrolments: everything about one person in one course stands in a queue.
     """
-    if enrolment.is_test:
-        return []
+    people = {enrolment.person_id: enrolment for enrolment in enrolments if not enrolment.is_test}
     query = select(Rule).where(Rule.course_id == course.id, Rule.status == RuleStatus.ACTIVE).order_by(Rule.id)
-    rules = session.scalars(query.options(joinedload(Rule.current))).all()
+    rules = session.scalars(query).all() if people else []
     if not rules:
         return []
+    asked = set().union(*(badges_of(rule.criteria) for rule in rules))
     opened: list[Award] = []
-    # A badge may be what another rule waits for: round again, until nothing is added.
-    for _ in range(len(rules)):
-        book = facts.read_facts(session, course.id, rules, [enrolment.person_id])
-        new = _open_earned(session, rules, enrolment, book, now, run)
+    left: Sequence[int] = sorted(people)
+    # A badge may be what another rule waits for: round again for whom it was added.
+    for turn in range(len(rules)):
+        book = facts.read_facts(session, course.id, rules, left)
+        former = awarding.awards_of(session, [rule.badge_class_id for rule in rules], left)
+        new = [
+            award
+            for person_id in left
+            for award in _open_earned(session, rules, people[person_id], book, former, now, run)
+        ]
+        if turn == 0:
+            # What was just earned once more is looked at no further back.
+            gone = {(award.person_id, award.badge_class_id) for award in new}
+            before = {key: awards for key, awards in former.items() if key not in gone}
+            fallen = _notice_falls(session, course, {rule.id for rule in rules}, before, book, now)
+            for person_id in {award.person_id for award in fallen if award.badge_class_id in asked}:
+                # Another rule was met by having this badge.
+                request(session, people[person_id], now)
         opened += new
-        if not any(badges_of(rule.criteria) & {award.badge_class_id for award in new} for rule in rules):
+        left = sorted({award.person_id for award in new if award.badge_class_id in asked})
+        if not left:
             break
-    _notice_falls(session, rules, enrolment, now)
-    if opened:
-        _tell_other_courses(session, enrolment, {award.badge_class_id for award in opened}, now)
+    _tell_other_courses(session, course, opened, now)
     return opened
 
 
 def _open_earned(
-    session: Session, rules: Sequence[Rule], enrolment: Enrolment, book: FactBook, now: datetime, run: AwardRun | None
+    session: Session,
+    rules: Sequence[Rule],
+    enrolment: Enrolment,
+    book: FactBook,
+    former: Mapping[tuple[int, int], list[Award]],
+    now: datetime,
+    run: AwardRun | None,
 ) -> list[Award]:
     opened = []
     for rule in rules:
         decision = book.decide(rule, enrolment.person_id)
         if decision.earned:
             earned = awarding.achievement(rule, decision, book, now)
-            if award := awarding.open_award(session, rule, enrolment, earned, now, run):
+            own = former.get((enrolment.person_id, rule.badge_class_id), [])
+            if award := awarding.open_award(session, rule, enrolment, earned, now, run, own):
                 opened.append(award)
     return opened
 
 
-def _notice_falls(session: Session, rules: Sequence[Rule], enrolment: Enrolment, now: datetime) -> None:
-    """Each award is held against the version that earned it: an edit of the rule takes nothing away by itself."""
-    active = {rule.id: rule for rule in rules}
-    query = (
-        select(Award)
-        .where(
-            Award.person_id == enrolment.person_id,
-            Award.rule_id.in_(active),
-            Award.status.in_(ALIVE),
-            ~Award.by_hand,
-        )
-        .options(joinedload(Award.rule_version))
-        .order_by(Award.id)
-    )
-    awards = session.scalars(query).all()
-    if not awards:
-        return
-    book = facts.read_facts(session, enrolment.course_id, [], [enrolment.person_id])
-    badges = facts.badges_of_people(
-        session, set().union(*(badges_of(a.rule_version.criteria) for a in awards)), [enrolment.person_id]
-    )
-    granted = facts.exceptions_of(session, list(active), [enrolment.person_id])
-    whole = FactBook(book.results, badges, granted, book.titles)
-    latest = {award.rule_id: award for award in awards}
-    for award in latest.values():
-        decision = decide(award.rule_version.ask, whole.of(award.rule_id, award.person_id))
+def _notice_falls(
+    session: Session,
+    course: Course,
+    rule_ids: set[int],
+    former: Mapping[tuple[int, int], list[Award]],
+    book: FactBook,
+    now: datetime,
+) -> list[Award]:
+    """Mark what has fallen, and what has risen again; the awards that are taken back for it.
+
+    Each award is held against the version that earned it: an edit of the rule takes nothing away by itself.
+    """
+    latest = [awards[-1] for awards in former.values() if awards]
+    own = [a for a in latest if a.rule_id in rule_ids and a.status in ALIVE and not a.by_hand]
+    # Most were earned by what the rules ask for now, which the book has; former versions may ask for something else.
+    old = [award for award in own if award.rule_version.number != award.rule.version]
+    if old:
+        book = _book_of_versions(session, course, old, book)
+    taken = []
+    for award in own:
+        decision = decide(award.rule_version.ask, book.of(award.rule_id, award.person_id))
         if not decision.earned:
-            _fall(session, award, decision.detail, now)
+            if _fall(session, award, decision.detail, now):
+                taken.append(award)
         elif award.fell_at is not None and award.fall_kept_at is None:
             award.fell_at, award.fall_detail = None, None
             awarding.add_step(session, award, "risen", f"The results earn it again. {decision.detail}", now)
+    return taken
 
 
-def _fall(session: Session, award: Award, detail: str, now: datetime) -> None:
+def _book_of_versions(session: Session, course: Course, awards: Sequence[Award], book: FactBook) -> FactBook:
+    people = sorted({award.person_id for award in awards} | book.results.keys())
+    asked = set().union(*(badges_of(award.rule_version.criteria) for award in awards))
+    more = facts.badges_of_people(session, asked, people)
+    badges = {key: book.badges.get(key, {}) | more.get(key, {}) for key in book.badges.keys() | more.keys()}
+    return replace(book, results=facts.results_of(session, course.id, people), badges=badges)
+
+
+def _fall(session: Session, award: Award, detail: str, now: datetime) -> bool:
     if award.fell_at is None:
         award.fell_at, award.fall_detail = now, detail[:1000]
         awarding.add_step(session, award, "fell", f"The results do not earn it any more. {detail}", now)
-    if award.rule_version.on_fall is OnFall.REVOKE and award.fall_kept_at is None:
-        revocation.start(
-            session, award, f"The results do not earn it any more. {detail}", "The rule", RevokedBy.FALL, now
-        )
+    if award.rule_version.on_fall is not OnFall.REVOKE or award.fall_kept_at is not None:
+        return False
+    reason = f"The results do not earn it any more. {detail}"
+    return revocation.start(session, award, reason, "The rule", RevokedBy.FALL, now)
 
 
-def _tell_other_courses(session: Session, enrolment: Enrolment, badge_class_ids: set[int], now: datetime) -> None:
-    """Rules of the person's other courses may wait for these badges; each decides in a transaction of its own."""
-    query = (
-        select(Enrolment, Rule)
-        .join(Rule, Rule.course_id == Enrolment.course_id)
-        .where(
-            Enrolment.person_id == enrolment.person_id,
-            Enrolment.id != enrolment.id,
-            Rule.status == RuleStatus.ACTIVE,
+def _tell_other_courses(session: Session, course: Course, opened: Sequence[Award], now: datetime) -> None:
+    """Rules of people's other courses may wait for these badges; each decides in a transaction of its own."""
+    badges = {(award.person_id, award.badge_class_id) for award in opened}
+    people = sorted({award.person_id for award in opened})
+    for start in range(0, len(people), facts.CHUNK):
+        query = (
+            select(Enrolment, Rule)
+            .join(Rule, Rule.course_id == Enrolment.course_id)
+            .where(
+                Enrolment.person_id.in_(people[start : start + facts.CHUNK]),
+                Enrolment.course_id != course.id,
+                Rule.status == RuleStatus.ACTIVE,
+            )
         )
-    )
-    for other, rule in session.execute(query).unique():
-        if badges_of(rule.criteria) & badge_class_ids:
-            request(session, other, now)
+        for other, rule in session.execute(query).unique():
+            if any((other.person_id, badge) in badges for badge in badges_of(rule.criteria)):
+                request(session, other, now)

@@ -4,15 +4,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
-from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from lti_tool.db import get_or_create, insert_if_absent, wake
-from lti_tool.domain.events import GradeEvent, IdKind
+from lti_tool.db import insert_if_absent, wake
+from lti_tool.domain.events import GradeEvent, Identifier, IdKind
 from lti_tool.errors import LtiBadgesError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import (
@@ -172,48 +170,50 @@ def _apply(
     session: Session, event: Event, told: list[GradeEvent], now: datetime
 ) -> tuple[Counter[str], list[Unmatched]]:
     """Store what is new and decide what it earns; the number of each outcome, and the parts that fit nothing yet."""
-    outcomes: Counter[str] = Counter()
-    unmatched: list[Unmatched] = []
-
-    def whose(grade: GradeEvent) -> tuple[Any, ...]:
-        ids = [(i.kind.value, i.value) for i in (*grade.course, *grade.person)]
-        return (grade.deployment_id or "", ids)
-
+    named = {_course_key(grade): grade for grade in told}
+    courses = {key: matching.find_course(session, event.source, grade) for key, grade in named.items()}
+    placed = [(course, g) for g in told if isinstance(course := courses[_course_key(g)], Course)]
+    people = matching.find_people(session, event.source, placed, now)
+    unmatched = [nowhere for g in told if isinstance(nowhere := courses[_course_key(g)], Unmatched)]
+    unmatched += [nobody for course, g in placed if isinstance(nobody := people[course.id, g.person], Unmatched)]
+    outcomes = Counter({UNMATCHED: len(unmatched)})
     # In one order for everybody, so that two batches never wait for each other's locks.
-    for _, group in groupby(sorted(told, key=whose), key=whose):
-        grades = list(group)
-        course = matching.find_course(session, event.source, grades[0])
-        person = (
-            course
-            if isinstance(course, Unmatched)
-            else matching.find_person(session, event.source, course, grades[0], now)
-        )
-        if isinstance(course, Unmatched) or isinstance(person, Unmatched):
-            assert isinstance(person, Unmatched)
-            unmatched.append(person)
-            outcomes[UNMATCHED] += len(grades)
-            continue
-        _apply_to(session, event, course, person, grades, outcomes, now)
+    for course in sorted({course for course, _ in placed}, key=lambda course: course.id):
+        here = [(person, g) for c, g in placed if c is course and isinstance(person := people[c.id, g.person], Person)]
+        if here:
+            outcomes += _apply_to(session, event, course, here, now)
     return outcomes, unmatched
 
 
 def _apply_to(
-    session: Session,
-    event: Event,
-    course: Course,
-    person: Person,
-    grades: list[GradeEvent],
-    outcomes: Counter[str],
-    now: datetime,
-) -> None:
-    # The lock on this row puts everything about one person in one course in a queue.
-    key = {"course_id": course.id, "person_id": person.id}
-    enrolment = get_or_create(session, Enrolment, key, is_test=False, active=True, seen_at=now)
-    stored = [results.store(session, course, person, grade, event, now) for grade in grades]
-    for one in stored:
-        one.count(outcomes)
-    if any(one.outcome == results.NEW for one in stored) or event.run_key:
-        evaluation.evaluate(session, course, enrolment, now, _run(session, course, event, now))
+    session: Session, event: Event, course: Course, told: list[tuple[Person, GradeEvent]], now: datetime
+) -> Counter[str]:
+    enrolments = _lock(session, course, sorted({person.id for person, _ in told}), now)
+    outcomes, changed = results.store(session, course, told, event, now)
+    affected = [e for e in enrolments if e.person_id in changed or event.run_key]
+    evaluation.evaluate(session, course, affected, now, _run(session, course, event, now))
+    return outcomes
+
+
+def _lock(session: Session, course: Course, person_ids: list[int], now: datetime) -> list[Enrolment]:
+    """The enrolments of these people: the locks on them put everything about one person in one course in a queue."""
+    locked: list[Enrolment] = []
+    for start in range(0, len(person_ids), results.CHUNK):
+        chunk = person_ids[start : start + results.CHUNK]
+        query = select(Enrolment).where(Enrolment.course_id == course.id, Enrolment.person_id.in_(chunk))
+        query = query.order_by(Enrolment.person_id).with_for_update()
+        found = session.scalars(query).all()
+        if len(found) < len(chunk):
+            for person_id in chunk:
+                key = {"course_id": course.id, "person_id": person_id}
+                insert_if_absent(session, Enrolment, key, is_test=False, active=True, seen_at=now)
+            found = session.scalars(query).all()
+        locked += found
+    return locked
+
+
+def _course_key(grade: GradeEvent) -> tuple[str | None, tuple[Identifier, ...]]:
+    return grade.deployment_id, grade.course
 
 
 def _run(session: Session, course: Course, event: Event, now: datetime) -> AwardRun | None:

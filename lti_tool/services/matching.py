@@ -7,9 +7,11 @@ from datetime import datetime
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from lti_tool.db import get_or_create, insert_if_absent, wake
+from lti_tool.db import insert_if_absent, wake
 from lti_tool.domain.events import GradeEvent, Identifier, IdKind
 from lti_tool.models import Course, CourseAlias, Deployment, Enrolment, MissingId, Person, PersonAlias, Source
+
+CHUNK = 500
 
 
 @dataclass(frozen=True)
@@ -41,28 +43,19 @@ def find_course(session: Session, source: Source, told: GradeEvent) -> Course | 
     )
 
 
-def find_person(
-    session: Session, source: Source, course: Course, told: GradeEvent, now: datetime
-) -> Person | Unmatched:
-    """The person of an event; one whom the LMS names by its own id is made when nobody knows them yet."""
-    for identifier in told.person:
-        if identifier.kind is IdKind.LTI:
-            key = {"platform_id": source.platform_id, "sub": identifier.value}
-            return get_or_create(session, Person, key, name="", created_at=now)
-        found = _people(session, source, course, identifier)
-        if len(found) > 1:
-            return Unmatched(f"Several people of this course have the id {_shown([identifier])}.")
-        if found:
-            return found[0]
-    kinds = {identifier.kind for identifier in told.person}
-    if kinds <= {IdKind.EMAIL} and not source.match_by_email:
-        reason = "The event names the person only by e-mail address, and this source may not match by address."
-    else:
-        reason = (
-            f"Nobody with the id {_shown(told.person)} is known yet; the event waits until the LMS tells who it is."
-        )
-    usable = tuple(i for i in told.person if i.kind is not IdKind.EMAIL or source.match_by_email)
-    return Unmatched(reason, usable)
+def find_people(
+    session: Session, source: Source, told: Iterable[tuple[Course, GradeEvent]], now: datetime
+) -> dict[tuple[int, tuple[Identifier, ...]], Person | Unmatched]:
+    """The people of events, by course and by the ids that the event uses.
+
+    Those whom the LMS names by its own id are made when nobody knows them yet.
+    """
+    wanted = {(course.id, event.person): course for course, event in told}
+    by_sub = _by_sub(session, source.platform_id, {sub for _, ids in wanted if (sub := _sub(ids)) is not None}, now)
+    found: dict[tuple[int, tuple[Identifier, ...]], Person | Unmatched] = {}
+    for (course_id, ids), course in wanted.items():
+        found[course_id, ids] = _find_person(session, source, course, ids, by_sub)
+    return found
 
 
 def learn_person(session: Session, person: Person, ids: Iterable[Identifier]) -> None:
@@ -99,6 +92,45 @@ def wake_waiting(session: Session, platform_id: int, ids: Sequence[Identifier]) 
         )
         for event_id in session.scalars(query):
             wake(session, "event", event_id)
+
+
+def _sub(ids: Sequence[Identifier]) -> str | None:
+    return next((identifier.value for identifier in ids if identifier.kind is IdKind.LTI), None)
+
+
+def _by_sub(session: Session, platform_id: int, subs: set[str], now: datetime) -> dict[str, Person]:
+    found: dict[str, Person] = {}
+    # In one order for everybody, so that two batches never wait for each other's new people.
+    ordered = sorted(subs)
+    for start in range(0, len(ordered), CHUNK):
+        chunk = ordered[start : start + CHUNK]
+        query = select(Person).where(Person.platform_id == platform_id, Person.sub.in_(chunk))
+        known = {person.sub: person for person in session.scalars(query)}
+        if len(known) < len(chunk):
+            for sub in chunk:
+                if sub not in known:
+                    insert_if_absent(session, Person, {"platform_id": platform_id, "sub": sub}, name="", created_at=now)
+            known = {person.sub: person for person in session.scalars(query)}
+        found |= known
+    return found
+
+
+def _find_person(
+    session: Session, source: Source, course: Course, ids: tuple[Identifier, ...], by_sub: dict[str, Person]
+) -> Person | Unmatched:
+    for identifier in ids:
+        if identifier.kind is IdKind.LTI:
+            return by_sub[identifier.value]
+        found = _people(session, source, course, identifier)
+        if len(found) > 1:
+            return Unmatched(f"Several people of this course have the id {_shown([identifier])}.")
+        if found:
+            return found[0]
+    if {identifier.kind for identifier in ids} <= {IdKind.EMAIL} and not source.match_by_email:
+        reason = "The event names the person only by e-mail address, and this source may not match by address."
+    else:
+        reason = f"Nobody with the id {_shown(ids)} is known yet; the event waits until the LMS tells who it is."
+    return Unmatched(reason, tuple(i for i in ids if i.kind is not IdKind.EMAIL or source.match_by_email))
 
 
 def _course_query(platform_id: int, identifier: Identifier) -> Select[Course]:

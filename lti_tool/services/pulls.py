@@ -72,24 +72,29 @@ def pull(tools: Toolbox, course_id: int, now: datetime, *, force: bool = False) 
         if not force and course.pulled_at is not None and course.pulled_at > now - STALE_AFTER:
             return None
         readers = [read for can_read, read in READERS if can_read(course)]
-        is_first, platform_id = course.pulled_at is None, course.deployment.platform_id
     try:
         told = [event for read in readers for event in read(tools, course, now)]
     except LtiServiceError as error:
         _note_failure(tools, course_id, error, now)
         return None
+    return take(tools, course_id, told, now)
+
+
+def take(tools: Toolbox, course_id: int, told: list[GradeEvent], now: datetime) -> Pulled:
+    """Store what was read and nobody has told; all but the first time, that much was lost on its way."""
     with tools.database.write() as session:
+        course = session.get_one(Course, course_id)
+        platform_id, is_first = course.deployment.platform_id, course.pulled_at is None
         changed = _changed(session, course_id, platform_id, told)
         if changed:
             _store(session, tools, course_id, platform_id, changed, now)
-        if changed and not is_first:
-            lost = sum(event.occurred_at < now - GRACE for event in changed)
+        lost = 0 if is_first else sum(event.occurred_at < now - GRACE for event in changed)
+        if lost:
             health.note_lost(session, platform_id, lost, now)
-        course = session.get_one(Course, course_id)
         course.pulled_at, course.pull_failures, course.pull_error = now, 0, None
         course.pull_due_at = _next(tools, 0, now)
         session.commit()
-    log.info("results_read", course_id=course_id, read=len(told), changed=len(changed))
+    log.info("results_read", course_id=course_id, read=len(told), changed=len(changed), lost=lost)
     return Pulled(len(told), len(changed))
 
 

@@ -1,51 +1,71 @@
 """Stores what events tell: the newest grade and progress of a person in an activity, in whatever order they come."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from lti_tool.db import get_or_create, insert_if_absent
-from lti_tool.domain.events import ActivityRef, GradeEvent, ResultState
+from lti_tool.db import get_or_create
+from lti_tool.domain.events import ActivityRef, Fact, GradeEvent, ResultState
 from lti_tool.models import Activity, Course, Event, Person, Result
 
 CLOCK_SKEW = timedelta(minutes=5)
+CHUNK = 500
 NEW, SAME, LATE, FUTURE = "new", "same", "late", "from_the_future"
 
 
-@dataclass(frozen=True)
-class Stored:
-    """What became of one grade event: new, the same as known, or late; and whether it claims to be from the future."""
+def store(
+    session: Session, course: Course, told: Sequence[tuple[Person, GradeEvent]], event: Event, now: datetime
+) -> tuple[Counter[str], set[int]]:
+    """Store what is newer than what is known; the number of each outcome, and the people of whom something is new.
 
-    outcome: str
-    is_from_future: bool
-
-    def count(self, outcomes: Counter[str]) -> None:
-        """Add it to the numbers of an event."""
-        outcomes[self.outcome] += 1
-        outcomes[FUTURE] += self.is_from_future
-
-
-def store(session: Session, course: Course, person: Person, told: GradeEvent, event: Event, now: datetime) -> Stored:
-    """Store what is newer than what is known; the caller holds the lock of the person in the course."""
-    activity = find_activity(session, course, told.activity, now)
+    The caller holds the locks of these people in this course: nobody else stores results of theirs meanwhile.
+    """
     # A clock that runs ahead must not keep later results out for as long as it is ahead.
     latest = event.received_at + CLOCK_SKEW
-    grade, progress = _own(told.grade, event, latest), _own(told.progress, event, latest)
-    key = {"activity_id": activity.id, "person_id": person.id}
-    insert_if_absent(session, Result, key, grade_released=True, progress_released=True)
-    result = session.scalars(select(Result).filter_by(**key).with_for_update()).one()
-    before = result.state
-    after = before.after(grade, progress)
-    is_from_future = told.occurred_at > latest
-    if after == before:
-        is_known = grade in (None, before.grade) and progress in (None, before.progress)
-        return Stored(SAME if is_known else LATE, is_from_future)
-    result.state = after
+    activities = {ref: find_activity(session, course, ref, now) for ref in {grade.activity for _, grade in told}}
+    known = _known(session, {person.id for person, _ in told}, {activity.id for activity in activities.values()})
+    states = {key: result.state for key, result in known.items()}
+    outcomes: Counter[str] = Counter()
+    changed: set[tuple[int, int]] = set()
+    for person, grade in told:
+        key = (person.id, activities[grade.activity].id)
+        outcome, states[key] = _after(states.get(key, ResultState()), grade, event, latest)
+        outcomes[outcome] += 1
+        outcomes[FUTURE] += grade.occurred_at > latest
+        if outcome == NEW:
+            changed.add(key)
+    for person_id, activity_id in sorted(changed):
+        result = known.get((person_id, activity_id))
+        if result is None:
+            result = Result(person_id=person_id, activity_id=activity_id, grade_released=True, progress_released=True)
+            session.add(result)
+        result.state = states[person_id, activity_id]
     session.flush()
-    return Stored(NEW, is_from_future)
+    return +outcomes, {person_id for person_id, _ in changed}
+
+
+def _known(session: Session, people: set[int], activities: set[int]) -> dict[tuple[int, int], Result]:
+    ordered = sorted(people)
+    found: dict[tuple[int, int], Result] = {}
+    for start in range(0, len(ordered), CHUNK):
+        query = select(Result).where(
+            Result.person_id.in_(ordered[start : start + CHUNK]), Result.activity_id.in_(activities)
+        )
+        found |= {(result.person_id, result.activity_id): result for result in session.scalars(query)}
+    return found
+
+
+def _after(known: ResultState, told: GradeEvent, event: Event, latest: datetime) -> tuple[str, ResultState]:
+    grade, progress = _own(told.grade, event, latest), _own(told.progress, event, latest)
+    after = known.after(grade, progress)
+    if after != known:
+        return NEW, after
+    is_known = grade in (None, known.grade) and progress in (None, known.progress)
+    return SAME if is_known else LATE, known
 
 
 def find_activity(session: Session, course: Course, ref: ActivityRef, now: datetime) -> Activity:
@@ -78,7 +98,7 @@ def differs(known: ResultState, told: GradeEvent) -> bool:
     return progress is not None and (known.progress is None or known.progress.progress is not progress.progress)
 
 
-def _own(fact, event: Event, latest: datetime):  # type: ignore[no-untyped-def]
+def _own(fact: Fact | None, event: Event, latest: datetime) -> Fact | None:
     return None if fact is None else replace(fact, at=min(fact.at, latest), event_id=event.id)
 
 

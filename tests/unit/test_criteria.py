@@ -1,123 +1,113 @@
-"""Whether results earn a badge, as sentences."""
+"""What earns a badge: the sentence, the stored form, what it speaks of, and what makes no sense."""
 
-from datetime import UTC, datetime, timedelta
+import json
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from lti_tool.domain.criteria import (
+    Approved,
+    BadgeEarned,
     Completed,
     Criteria,
+    Group,
+    PointsAtLeast,
     ScoreAtLeast,
+    Submitted,
+    activities_of,
+    all_of,
+    any_of,
+    asks_approval,
+    badges_of,
+    check,
     criteria_from_json,
     criteria_to_json,
-    decide,
     describe,
+    moved,
     number,
 )
-from lti_tool.domain.events import ActivityProgress, GradingProgress, Score
+from tests.unit.rule_strategies import criteria
 
-QUIZ, LAB = 1, 2
-NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-
-
-def score(
-    given: float | None = None,
-    maximum: float | None = 10.0,
-    *,
-    at: datetime = NOON,
-    progress: ActivityProgress = ActivityProgress.COMPLETED,
-    grading: GradingProgress = GradingProgress.FULLY_GRADED,
-    released: bool = True,
-) -> Score:
-    return Score(at, given, maximum if given is not None else None, progress, grading, released)
+QUIZ, LAB, ESSAY = 1, 2, 3
+TITLES = {QUIZ: "Quiz 1", LAB: "Lab 2", ESSAY: "Essay"}
 
 
 @pytest.mark.parametrize(
-    ("given", "maximum", "needed", "earned"),
+    ("asked", "sentence"),
     [
-        (8, 10, 80, True),
-        (7.99, 10, 80, False),
-        (12, 10, 80, True),
-        (0, 10, 80, False),
-        (4.35, 5, 87, True),
-        (0.57, 0.57, 100, True),
-        (29, 100, 29, True),
-        (2, 3, 66.67, False),
+        (ScoreAtLeast(QUIZ, 80), "Score at least 80 % in Quiz 1"),
+        (PointsAtLeast(QUIZ, 7.5), "Score at least 7.5 points in Quiz 1"),
+        (Completed(LAB), "Complete Lab 2"),
+        (Submitted(ESSAY), "Hand in Essay"),
+        (BadgeEarned(7), "Earn the badge Algebra I"),
+        (Approved(), "Be approved by a teacher"),
+        (Completed(9), "Complete an activity that is gone"),
+        (all_of(ScoreAtLeast(QUIZ, 80), Completed(LAB)), "Score at least 80 % in Quiz 1 and complete Lab 2"),
+        (
+            any_of(ScoreAtLeast(QUIZ, 80), Completed(LAB), Approved()),
+            "Score at least 80 % in Quiz 1, complete Lab 2 or be approved by a teacher",
+        ),
+        (
+            Group(2, (Completed(QUIZ), Completed(LAB), Submitted(ESSAY))),
+            "Do at least 2 of these: complete Quiz 1; complete Lab 2; hand in Essay",
+        ),
+        (
+            all_of(Completed(QUIZ), any_of(Completed(LAB), Submitted(ESSAY))),
+            "Complete Quiz 1 and (complete Lab 2 or hand in Essay)",
+        ),
+        (all_of(Completed(QUIZ)), "Complete Quiz 1"),
     ],
 )
-def test_a_score_earns_from_the_threshold_on(given: float, maximum: float, needed: float, earned: bool) -> None:
-    assert decide(ScoreAtLeast(QUIZ, needed), {QUIZ: score(given, maximum)}).earned is earned
+def test_criteria_read_as_a_sentence(asked: Criteria, sentence: str) -> None:
+    assert describe(asked, TITLES, {7: "Algebra I"}) == sentence
 
 
-@pytest.mark.parametrize("grading", [g for g in GradingProgress if g is not GradingProgress.FULLY_GRADED])
-def test_a_score_that_is_not_final_does_not_earn(grading: GradingProgress) -> None:
-    decision = decide(ScoreAtLeast(QUIZ, 50), {QUIZ: score(10, grading=grading)})
-    assert not decision.earned
-    assert decision.reasons[0].detail == "There is no final grade yet."
+@given(criteria())
+def test_criteria_survive_the_way_to_their_stored_form_and_back(asked: Criteria) -> None:
+    assert criteria_from_json(json.loads(json.dumps(criteria_to_json(asked)))) == asked
 
 
-@pytest.mark.parametrize("progress", list(ActivityProgress))
-def test_only_a_completed_activity_is_completed(progress: ActivityProgress) -> None:
-    result = {LAB: score(progress=progress, grading=GradingProgress.NOT_READY)}
-    assert decide(Completed(LAB), result).earned is (progress is ActivityProgress.COMPLETED)
+@given(criteria())
+def test_generated_criteria_make_sense(asked: Criteria) -> None:
+    check(asked)
 
 
-def test_a_completion_that_failed_does_not_earn() -> None:
-    assert not decide(Completed(LAB), {LAB: score(grading=GradingProgress.FAILED)}).earned
+@given(criteria())
+def test_moving_there_and_back_changes_nothing(asked: Criteria) -> None:
+    there = {key: key + 100 for key in activities_of(asked)}
+    back = {new: old for old, new in there.items()}
+    assert activities_of(moved(asked, there)) == set(there.values())
+    assert moved(moved(asked, there), back) == asked
 
 
-@pytest.mark.parametrize("criteria", [ScoreAtLeast(QUIZ, 1), Completed(QUIZ)])
-def test_a_grade_that_is_not_released_does_not_earn(criteria: Criteria) -> None:
-    decision = decide(criteria, {QUIZ: score(10, released=False)})
-    assert not decision.earned
-    assert "released" in decision.reasons[0].detail
+@pytest.mark.parametrize(
+    ("asked", "fault"),
+    [
+        (Group(None, ()), "a group has 1 to 30 parts"),
+        (Group(3, (Completed(1), Completed(2))), "a group cannot need more parts than it has, or none"),
+        (Group(0, (Completed(1),)), "a group cannot need more parts than it has, or none"),
+        (all_of(*[Completed(n) for n in range(31)]), "a group has 1 to 30 parts"),
+        (all_of(all_of(all_of(all_of(all_of(Completed(1)))))), "groups may be 4 deep at most"),
+    ],
+)
+def test_groups_without_sense_are_told(asked: Criteria, fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        check(asked)
 
 
-def test_a_result_from_before_the_start_does_not_earn() -> None:
-    rule = ScoreAtLeast(QUIZ, 80)
-    assert not decide(rule, {QUIZ: score(9)}, counts_from=NOON + timedelta(seconds=1)).earned
-    assert decide(rule, {QUIZ: score(9)}, counts_from=NOON).earned
+def test_criteria_know_what_they_speak_of() -> None:
+    asked = all_of(ScoreAtLeast(QUIZ, 80), any_of(Completed(LAB), BadgeEarned(7), Approved()))
+    assert activities_of(asked) == {QUIZ, LAB}
+    assert badges_of(asked) == {7}
+    assert asks_approval(asked)
+    assert not asks_approval(Completed(LAB))
 
 
-def test_results_of_other_activities_change_nothing() -> None:
-    assert decide(ScoreAtLeast(QUIZ, 80), {LAB: score(10)}) == decide(ScoreAtLeast(QUIZ, 80), {})
+def test_an_unknown_kind_is_told() -> None:
+    with pytest.raises(ValueError, match="unknown kind of criteria: spell"):
+        criteria_from_json({"kind": "spell", "activity": 1})
 
 
-def test_a_decision_says_what_is_missing() -> None:
-    decision = decide(ScoreAtLeast(QUIZ, 80), {QUIZ: score(6.5)})
-    assert decision.reasons[0].detail == "65 % reached, 80 % needed."
-    assert decision.progress == pytest.approx(0.8125)
-
-
-def test_an_earned_badge_dates_from_its_result() -> None:
-    assert decide(Completed(LAB), {LAB: score()}).achieved_at == NOON
-    assert decide(ScoreAtLeast(QUIZ, 80), {QUIZ: score(1)}).achieved_at is None
-
-
-@given(st.floats(0, 1000), st.floats(0.01, 1000), st.floats(1, 100))
-def test_progress_is_whole_exactly_when_it_is_earned(points: float, maximum: float, needed: float) -> None:
-    decision = decide(ScoreAtLeast(QUIZ, needed), {QUIZ: score(points, maximum)})
-    assert decision.earned is (decision.progress == 1.0)
-    assert 0 <= decision.progress <= 1
-
-
-@given(st.one_of(st.builds(ScoreAtLeast, st.integers(1), st.floats(1, 100)), st.builds(Completed, st.integers(1))))
-def test_criteria_survive_being_stored(criteria: Criteria) -> None:
-    assert criteria_from_json(criteria_to_json(criteria)) == criteria
-
-
-def test_criteria_of_an_unknown_kind_are_not_guessed() -> None:
-    with pytest.raises(ValueError, match="unknown kind"):
-        criteria_from_json({"kind": "magic"})
-
-
-def test_criteria_read_as_a_sentence() -> None:
-    assert describe(ScoreAtLeast(QUIZ, 80), {QUIZ: "Quiz 1"}) == "Score at least 80 % in Quiz 1"
-    assert describe(Completed(LAB), {LAB: "Lab 2"}) == "Complete Lab 2"
-
-
-@pytest.mark.parametrize(("value", "text"), [(80, "80"), (79.5, "79.5"), (79.999, "79.99"), (100.0, "100")])
-def test_a_number_is_never_rounded_up_over_a_threshold(value: float, text: str) -> None:
+@pytest.mark.parametrize(("value", "text"), [(80.0, "80"), (79.5, "79.5"), (79.999, "79.99"), (66.666, "66.66")])
+def test_numbers_are_never_rounded_up(value: float, text: str) -> None:
     assert number(value) == text
