@@ -1,0 +1,217 @@
+"""Who and what an event means: ids of every kind, known in whatever order; and what becomes of each part."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, update
+
+from lti_tool.domain.criteria import ScoreAtLeast
+from lti_tool.domain.events import ActivityRef, GradeEvent, GradeFact, Identifier, IdKind
+from lti_tool.models import Course, Deployment, Event, EventStatus, MissingId, Person, Source
+from lti_tool.services import events, intake, matching
+from tests.scene import START, Scene
+
+
+@pytest.fixture
+def scene(database_url: str, tmp_path: Path) -> Iterator[Scene]:
+    scene = Scene(database_url, tmp_path)
+    scene.enrol("lea", "ola")
+    scene.rule(ScoreAtLeast(scene.activity("quiz"), 80))
+    yield scene
+    scene.tools.database.dispose()
+
+
+def told(scene: Scene, *person: Identifier, course: tuple[Identifier, ...] | None = None) -> GradeEvent:
+    where = course or (Identifier(IdKind.LTI, "101"),)
+    return GradeEvent(where, person, ActivityRef("quiz", "quiz", "quiz"), GradeFact(scene.now, 9, 10))
+
+
+def event_of(scene: Scene, event_id: int) -> Event:
+    with scene.tools.database.read() as session:
+        return session.get_one(Event, event_id)
+
+
+def learn(scene: Scene, sub: str, *ids: Identifier) -> None:
+    with scene.tools.database.write() as session:
+        person = session.scalars(select(Person).where(Person.sub == sub)).one()
+        matching.learn_person(session, person, ids)
+        session.commit()
+
+
+def again(scene: Scene, event_id: int) -> None:
+    intake.process(scene.tools, event_id, scene.now)
+    scene.settle()
+
+
+def believe_addresses(scene: Scene) -> None:
+    with scene.tools.database.write() as session:
+        session.execute(update(Source).values(match_by_email=True))
+        session.commit()
+
+
+CANVAS = Identifier(IdKind.CANVAS, "21070000000000048")
+ADDRESS = Identifier(IdKind.EMAIL, "Lea@Example.org")
+
+
+def test_a_person_is_found_by_any_id_that_a_launch_has_told(scene: Scene) -> None:
+    learn(scene, "lea", CANVAS)
+    event_id = scene.send(told(scene, Identifier(IdKind.SIS, "unknown"), CANVAS))
+    assert event_of(scene, event_id).status is EventStatus.PROCESSED
+    assert scene.statuses("lea") == ["pending"]
+
+
+def test_an_event_waits_for_its_person_and_is_worked_on_when_they_become_known(scene: Scene) -> None:
+    event_id = scene.send(told(scene, CANVAS))
+    event = event_of(scene, event_id)
+    assert event.status is EventStatus.UNMATCHED
+    assert event.reason == (
+        "Nobody with the id 21070000000000048 is known yet; the event waits until the LMS tells who it is."
+    )
+    assert event.outcome == {"unmatched": 1}
+    woken: list[tuple[str, int]] = []
+    scene.tools.database.waker = lambda kind, key, at: woken.append((kind, key))
+    learn(scene, "ola", Identifier(IdKind.CANVAS, "1"))
+    assert woken == []
+    learn(scene, "lea", CANVAS)
+    assert woken == [("event", event_id)]
+    again(scene, event_id)
+    assert scene.statuses("lea") == ["pending"]
+    with scene.tools.database.read() as session:
+        assert session.scalars(select(MissingId)).all() == []
+
+
+def test_an_event_waits_for_its_course(scene: Scene) -> None:
+    event_id = scene.send(scene.tell("lea", "quiz", 9, context="102"))
+    assert "Nobody has opened Badges in course 102 yet" in (event_of(scene, event_id).reason or "")
+    scene.add_course("102")
+    again(scene, event_id)
+    assert event_of(scene, event_id).status is EventStatus.PROCESSED
+
+
+def test_a_course_is_found_by_another_id(scene: Scene) -> None:
+    ids = (Identifier(IdKind.CANVAS, "565"),)
+    event_id = scene.send(told(scene, Identifier(IdKind.LTI, "lea"), course=ids))
+    assert event_of(scene, event_id).status is EventStatus.UNMATCHED
+    with scene.tools.database.write() as session:
+        matching.learn_course(session, session.get_one(Course, scene.course_id), scene.platform_id, ids)
+        session.commit()
+    again(scene, event_id)
+    assert scene.statuses("lea") == ["pending"]
+
+
+def test_an_address_names_nobody_unless_an_administrator_allows_it(scene: Scene) -> None:
+    event_id = scene.send(told(scene, ADDRESS))
+    assert event_of(scene, event_id).reason == (
+        "The event names the person only by e-mail address, and this source may not match by address."
+    )
+    believe_addresses(scene)
+    again(scene, event_id)
+    assert scene.statuses("lea") == ["pending"]
+
+
+def test_an_address_names_only_somebody_who_is_in_the_course(scene: Scene) -> None:
+    believe_addresses(scene)
+    with scene.tools.database.write() as session:
+        session.add(Person(platform_id=scene.platform_id, sub="out", email="out@example.org", created_at=START))
+        session.commit()
+    event_id = scene.send(told(scene, Identifier(IdKind.EMAIL, "out@example.org")))
+    assert event_of(scene, event_id).status is EventStatus.UNMATCHED
+
+
+def test_two_people_with_one_id_are_nobody(scene: Scene) -> None:
+    for sub in ("lea", "ola"):
+        learn(scene, sub, Identifier(IdKind.CANVAS_LOCAL, "48"))
+    event_id = scene.send(told(scene, Identifier(IdKind.CANVAS_LOCAL, "48")))
+    assert event_of(scene, event_id).reason == "Several people of this course have the id 48."
+    assert scene.awards() == []
+
+
+def test_of_two_people_with_one_id_the_one_in_the_course_is_meant(scene: Scene) -> None:
+    other = scene.add_course("102")
+    scene.enrol("uma", course_id=other)
+    for sub in ("lea", "uma"):
+        learn(scene, sub, Identifier(IdKind.CANVAS_LOCAL, "48"))
+    scene.send(told(scene, Identifier(IdKind.CANVAS_LOCAL, "48")))
+    assert scene.statuses("lea") == ["pending"]
+
+
+def test_a_source_of_one_deployment_means_only_its_courses(scene: Scene) -> None:
+    with scene.tools.database.write() as session:
+        other = Deployment(platform_id=scene.platform_id, deployment_id="2", created_at=START)
+        session.add(other)
+        session.flush()
+        session.execute(update(Source).values(deployment_id=other.id))
+        session.commit()
+    event_id = scene.send(scene.tell("lea", "quiz", 9))
+    assert event_of(scene, event_id).status is EventStatus.UNMATCHED
+    with scene.tools.database.write() as session:
+        session.execute(update(Source).values(deployment_id=scene.deployment_id))
+        session.commit()
+    again(scene, event_id)
+    assert scene.statuses("lea") == ["pending"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "outcome"),
+    [
+        ((5, 0), (9, 60), {"new": 1}),
+        ((5, 60), (9, 0), {"late": 1}),
+        ((5, 0), (5, 0), {"same": 1}),
+        ((5, 0), (9, 3600), {"new": 1, "from_the_future": 1}),
+    ],
+)
+def test_what_became_of_an_event_is_told(
+    scene: Scene, first: tuple[float, int], second: tuple[float, int], outcome: dict[str, int]
+) -> None:
+    for score, seconds in (first, second):
+        at = scene.now + timedelta(seconds=seconds - 60)
+        event_id = scene.send(scene.tell("lea", "quiz", score, at=at))
+    assert event_of(scene, event_id).outcome == outcome
+
+
+def test_a_clock_that_runs_ahead_does_not_keep_later_results_out(scene: Scene) -> None:
+    scene.send(scene.tell("lea", "quiz", 2, at=scene.now + timedelta(days=30)))
+    scene.now += timedelta(minutes=10)
+    scene.send(scene.tell("lea", "quiz", 9))
+    assert scene.statuses("lea") == ["pending"]
+
+
+def test_an_activity_that_nobody_knew_is_made_and_named_later(scene: Scene) -> None:
+    unnamed = GradeEvent(
+        (Identifier(IdKind.LTI, "101"),),
+        (Identifier(IdKind.LTI, "lea"),),
+        ActivityRef("moodle:item:12", "", "grade_item"),
+        GradeFact(scene.now, 9, 10),
+    )
+    scene.send(unnamed)
+    assert "Grade item 12" in scene.titles()
+    scene.send(
+        GradeEvent(unnamed.course, unnamed.person, ActivityRef("moodle:item:12", "Essay", "assign"), unnamed.grade)
+    )
+    scene.send(unnamed)
+    assert "Essay" in scene.titles()
+
+
+def test_part_of_a_delivery_waits_and_the_rest_is_worked_on(scene: Scene) -> None:
+    event_id = scene.send(scene.tell("lea", "quiz", 9), told(scene, CANVAS))
+    assert event_of(scene, event_id).outcome == {"new": 1, "unmatched": 1}
+    assert scene.statuses("lea") == ["pending"]
+    learn(scene, "ola", CANVAS)
+    again(scene, event_id)
+    assert event_of(scene, event_id).outcome == {"same": 1, "new": 1}
+    assert scene.statuses("ola") == ["pending"]
+
+
+def test_contents_of_old_events_are_removed_but_those_that_wait_are_kept(scene: Scene) -> None:
+    done = scene.send(scene.tell("lea", "quiz", 9))
+    waiting = scene.send(told(scene, CANVAS))
+    later = scene.now + timedelta(days=scene.tools.settings.event_retention_days + 1)
+    with scene.tools.database.write() as session:
+        events.remove_old_bodies(session, scene.tools.settings, later)
+        session.commit()
+    assert event_of(scene, done).body == ""
+    assert event_of(scene, done).body_removed_at == later
+    assert event_of(scene, waiting).body != ""
+    assert scene.statuses("lea") == ["pending"]
