@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lti_tool.db import get_or_create, insert_if_absent
-from lti_tool.domain.events import ActivityRef, GradeEvent, ResultState
+from lti_tool.domain.events import ActivityRef, GradeEvent
 from lti_tool.models import Activity, Course, Event, Person, Result
 
 CLOCK_SKEW = timedelta(minutes=5)
@@ -66,16 +66,6 @@ def find_activity(session: Session, course: Course, ref: ActivityRef, now: datet
     activity.title = ref.title or activity.title
     activity.kind, activity.external_id = ref.kind, ref.external_id
     return activity
-
-
-def differs(known: ResultState, told: GradeEvent) -> bool:
-    """Whether a result that was read from the LMS says something else than what is known, times apart."""
-    grade, progress = told.grade, told.progress
-    if grade is not None:
-        now = known.grade
-        if now is None or (now.given, now.maximum, now.released) != (grade.given, grade.maximum, grade.released):
-            return True
-    return progress is not None and (known.progress is None or known.progress.progress is not progress.progress)
 
 
 def _own(fact, event: Event, latest: datetime):  # type: ignore[no-untyped-def]

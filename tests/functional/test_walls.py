@@ -7,7 +7,7 @@ from lti_tool.sandbox.visitor import HTML, Visitor
 from tests.world import CHEMISTRY, LEARNER, TEACHER, TUTOR, World
 
 TEACHER_PAGES = ("", "connection", "learners", "issuer", "rules/new", "rules/{rule}", "awards/{award}")
-TEACHER_FORMS = ("issuer", "rules", "rules/{rule}/activate", "rules/{rule}/pause", "awards/{award}/retry")
+TEACHER_FORMS = ("refresh", "issuer", "rules", "rules/{rule}/activate", "rules/{rule}/pause", "awards/{award}/retry")
 LEARNER_PAGES = ("mine/",)
 
 
