@@ -2,6 +2,9 @@
 
 import ipaddress
 import socket
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
@@ -14,6 +17,7 @@ from lti_tool import __version__
 
 USER_AGENT = f"LTI-Badges/{__version__} (+https://purl.imsglobal.org/spec/lti/v1p3)"
 DEFAULT_TIMEOUT = (5.0, 20.0)
+LONGEST_WAIT = 24 * 60 * 60
 
 
 def new_session(allow_private_addresses: bool = False) -> requests.Session:
@@ -25,6 +29,19 @@ def new_session(allow_private_addresses: bool = False) -> requests.Session:
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """The seconds that an answer asks to wait, at most a day; None when it asks for nothing (RFC 9110 §10.2.3)."""
+    told = headers.get("Retry-After", "").strip()
+    if told.isascii() and told.isdigit():
+        return float(min(int(told[:9]), LONGEST_WAIT))
+    try:
+        moment = parsedate_to_datetime(told)
+    except (TypeError, ValueError):
+        return None
+    seconds = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()
+    return min(max(0.0, seconds), float(LONGEST_WAIT))
 
 
 class _TimeoutAdapter(HTTPAdapter):

@@ -32,6 +32,7 @@ class Queue:
             "changes": self._task("changes", lambda row_id: changes.look(tools, row_id, _now())),
             "person": self._task("person", lambda row_id: evaluation.evaluate_due(tools, row_id, _now())),
             "pull": self._task("pull", lambda row_id: pulls.pull(tools, row_id, _now())),
+            "refresh": self._task("refresh", lambda row_id: pulls.now_by_hand(tools, row_id, _now())),
             "roster": self._task("roster", lambda row_id: roster.sync(tools, row_id, _now())),
         }
         self.huey.periodic_task(crontab(minute="*"), name="sweep")(self.sweep)

@@ -1,6 +1,5 @@
 """Assignment and Grade Services 2.0: the tool's own line items, their results, and scores written back."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -40,6 +39,15 @@ class LineItemResult:
     maximum: float
     # Moodle dates results, though AGS does not ask for it.
     timestamp: datetime | None = None
+
+
+@dataclass(frozen=True)
+class LineItemResults:
+    """All results of a line item with their version, if the platform tells one; none when they are `unchanged`."""
+
+    results: tuple[LineItemResult, ...]
+    etag: str | None
+    is_unchanged: bool
 
 
 def part_url(line_item_url: str, part: str) -> str:
@@ -112,16 +120,27 @@ def post_score(client: ServiceClient, platform_id: int, line_item_url: str, sub:
 
 
 def read_results(
-    client: ServiceClient, platform_id: int, line_item_url: str, now: datetime
-) -> Iterator[LineItemResult]:
-    """Every result of a line item, page by page; raises LtiServiceError. A result without a person is left out."""
+    client: ServiceClient, platform_id: int, line_item_url: str, now: datetime, *, etag: str | None = None
+) -> LineItemResults:
+    """Every result of a line item; raises LtiServiceError. A result without a person is left out.
+
+    With the `etag` of an earlier read the platform may say that nothing has changed since.
+    """
     url = part_url(line_item_url, "results")
-    for page in client.get_pages(platform_id, url, [RESULT_SCOPE], RESULTS_TYPE, now):
-        for entry in page.body if isinstance(page.body, list) else []:
-            if isinstance(entry, dict) and isinstance(entry.get("userId"), str | int):
-                maximum = _number(entry.get("resultMaximum"))
-                score, at = _number(entry.get("resultScore")), _moment(entry.get("timestamp"))
-                yield LineItemResult(str(entry["userId"]), score, maximum or 1.0, at)
+    pages = list(client.get_pages(platform_id, url, [RESULT_SCOPE], RESULTS_TYPE, now, etag=etag))
+    entries = [entry for page in pages if isinstance(page.body, list) for entry in page.body]
+    # The version of the first of several pages says nothing about the others.
+    version = pages[0].etag if len(pages) == 1 else None
+    found = tuple(result for entry in entries if (result := _result(entry)) is not None)
+    return LineItemResults(found, version, pages[0].is_unchanged)
+
+
+def _result(entry: Any) -> LineItemResult | None:
+    if not isinstance(entry, dict) or not isinstance(entry.get("userId"), str | int):
+        return None
+    maximum = _number(entry.get("resultMaximum"))
+    score, at = _number(entry.get("resultScore")), _moment(entry.get("timestamp"))
+    return LineItemResult(str(entry["userId"]), score, maximum or 1.0, at)
 
 
 def _line_item(entry: Any) -> LineItem:

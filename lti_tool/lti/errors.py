@@ -155,13 +155,17 @@ class LaunchError(LtiBadgesError):
 
 
 class LtiServiceError(Exception):
-    """A platform's service failed; `retryable`: may work later; `status`: that of the HTTP answer."""
+    """A platform's service failed; `retryable`: may work later; `status`: that of the HTTP answer; `retry_after`: the
+    seconds that the platform asks to be left alone (RFC 9110 §10.2.3)."""
 
-    def __init__(self, advice: str, *, retryable: bool, status: int | None = None) -> None:
+    def __init__(
+        self, advice: str, *, retryable: bool, status: int | None = None, retry_after: float | None = None
+    ) -> None:
         super().__init__(advice)
         self.advice = advice
         self.retryable = retryable
         self.status = status
+        self.retry_after = retry_after
 
 
 class RegistrationError(LtiBadgesError):

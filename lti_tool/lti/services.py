@@ -13,6 +13,7 @@ from sqlalchemy import delete
 
 from lti_tool.bodies import read_json
 from lti_tool.db import Database, get_or_create
+from lti_tool.http import retry_after
 from lti_tool.lti.addresses import is_same_origin
 from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.keys import SigningKey, signing_key
@@ -28,6 +29,7 @@ MAXIMUM_BYTES = 64 * 1024 * 1024
 MAXIMUM_PAGES = 1000
 # Before a page is asked for again, in seconds: one bad answer is no reason to read a long roster from its beginning.
 PAUSES = (0.5, 2.0)
+LONGEST_ETAG = 500
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,9 @@ class Page:
     body: list[Any] | dict[str, Any]
     next_url: str | None
     differences_url: str | None
+    # The version of what was read (RFC 9110 §8.8.3), and whether it is still the one that the caller knows.
+    etag: str | None = None
+    is_unchanged: bool = False
 
 
 class ServiceClient:
@@ -53,18 +58,27 @@ class ServiceClient:
         return self._kept_token(platform_id, wanted, now) or self._new_token(platform_id, wanted, now)
 
     def get_pages(
-        self, platform_id: int, url: str, scopes: Sequence[str], accept: str, now: datetime
+        self,
+        platform_id: int,
+        url: str,
+        scopes: Sequence[str],
+        accept: str,
+        now: datetime,
+        *,
+        etag: str | None = None,
     ) -> Iterator[Page]:
         """Each page, following `Link: rel="next"` on the same origin; raises LtiServiceError after some tries.
 
-        A caller that needs everything must read to the end: after an error nothing is complete.
+        A caller that needs everything must read to the end: after an error nothing is complete. With the `etag` of an
+        earlier read the first page may be empty and `is_unchanged`.
         """
         platform, seen, page = self._platform(platform_id), set[str](), url
         while page:
             if page in seen or len(seen) == MAXIMUM_PAGES:
                 raise _error(platform, page, "its pages do not come to an end", retryable=False)
             seen.add(page)
-            found = self._page(platform, page, sorted(set(scopes)), accept, now)
+            known = etag if page == url else None
+            found = self._page(platform, page, sorted(set(scopes)), accept, now, known)
             yield found
             if found.next_url and not is_same_origin(found.next_url, url):
                 raise _error(platform, page, "its next page is on another server", retryable=False)
@@ -89,8 +103,7 @@ class ServiceClient:
         ) as response:
             status = response.status_code
             if not 200 <= status < 300:
-                what = f"it answers with status {status}"
-                raise _error(platform, url, what, retryable=status in RETRYABLE, status=status)
+                raise _refused(platform, url, response, now)
             try:
                 return read_json(response, MAXIMUM_BYTES)
             except ValueError:
@@ -140,19 +153,26 @@ class ServiceClient:
             session.execute(delete(PlatformToken).filter_by(platform_id=platform_id, scopes=" ".join(scopes)))
             session.commit()
 
-    def _page(self, platform: Platform, url: str, scopes: list[str], accept: str, now: datetime) -> Page:
+    def _page(
+        self, platform: Platform, url: str, scopes: list[str], accept: str, now: datetime, etag: str | None
+    ) -> Page:
         for pause in self._pauses:
             try:
-                return self._page_at_once(platform, url, scopes, accept, now)
+                return self._page_at_once(platform, url, scopes, accept, now, etag)
             except LtiServiceError as error:
-                if not error.retryable:
+                # One that wants to be left alone for long is asked again by whoever knows when.
+                if not error.retryable or (error.retry_after or 0.0) > pause:
                     raise
             time.sleep(pause)
-        return self._page_at_once(platform, url, scopes, accept, now)
+        return self._page_at_once(platform, url, scopes, accept, now, etag)
 
-    def _page_at_once(self, platform: Platform, url: str, scopes: list[str], accept: str, now: datetime) -> Page:
-        with self._answer(platform, "GET", url, scopes, now, accept=accept) as response:
-            return _read_page(platform, url, response)
+    def _page_at_once(
+        self, platform: Platform, url: str, scopes: list[str], accept: str, now: datetime, etag: str | None
+    ) -> Page:
+        with self._answer(platform, "GET", url, scopes, now, accept=accept, etag=etag) as response:
+            if etag is not None and response.status_code == requests.codes.not_modified:
+                return Page([], None, None, etag, is_unchanged=True)
+            return _read_page(platform, url, response, now)
 
     @contextmanager
     def _answer(
@@ -166,12 +186,14 @@ class ServiceClient:
         accept: str = "application/json",
         body: dict[str, Any] | None = None,
         content_type: str = "application/json",
+        etag: str | None = None,
     ) -> Iterator[requests.Response]:
         """The answer to a call, with a new token when the kept one is refused; raises LtiServiceError."""
         data = json.dumps(body).encode() if body is not None else None
         for attempt in ("kept token", "new token"):
             headers = {"Authorization": f"Bearer {self.token(platform.id, scopes, now)}", "Accept": accept}
             headers |= {"Content-Type": content_type} if data is not None else {}
+            headers |= {"If-None-Match": etag} if etag is not None else {}
             try:
                 # A redirect would carry the token elsewhere.
                 with self._http.request(
@@ -186,10 +208,10 @@ class ServiceClient:
                 raise _error(platform, url, "it cannot be reached", retryable=True) from None
 
 
-def _read_page(platform: Platform, url: str, response: requests.Response) -> Page:
+def _read_page(platform: Platform, url: str, response: requests.Response, now: datetime) -> Page:
     status = response.status_code
     if status != requests.codes.ok:
-        raise _error(platform, url, f"it answers with status {status}", retryable=status in RETRYABLE, status=status)
+        raise _refused(platform, url, response, now)
     try:
         body = read_json(response, MAXIMUM_BYTES)
     except ValueError:
@@ -197,10 +219,30 @@ def _read_page(platform: Platform, url: str, response: requests.Response) -> Pag
     if not isinstance(body, list | dict):
         raise _error(platform, url, "its answer is not readable", retryable=True, status=status)
     links = response.headers.get("Link", "")
-    return Page(body, linked(links, "next", url), linked(links, "differences", url))
+    etag = response.headers.get("ETag", "")
+    return Page(
+        body,
+        linked(links, "next", url),
+        linked(links, "differences", url),
+        etag if 0 < len(etag) <= LONGEST_ETAG else None,
+    )
 
 
-def _error(platform: Platform, url: str, what: str, *, retryable: bool, status: int | None = None) -> LtiServiceError:
+def _refused(platform: Platform, url: str, response: requests.Response, now: datetime) -> LtiServiceError:
+    status, wait = response.status_code, retry_after(response.headers, now)
+    what = f"it answers with status {status}"
+    return _error(platform, url, what, retryable=status in RETRYABLE, status=status, wait=wait)
+
+
+def _error(
+    platform: Platform,
+    url: str,
+    what: str,
+    *,
+    retryable: bool,
+    status: int | None = None,
+    wait: float | None = None,
+) -> LtiServiceError:
     if retryable:
         action = "It may work again in a few minutes; if it goes on, ask the administrator of the LMS."
     elif status in (401, 403):
@@ -215,4 +257,5 @@ def _error(platform: Platform, url: str, what: str, *, retryable: bool, status: 
         f"The service of {platform.name} at {address} failed: {what}. {action}",
         retryable=retryable,
         status=status,
+        retry_after=wait,
     )

@@ -11,6 +11,7 @@ import requests
 from pylti1p3.service_connector import ServiceConnector
 
 from lti_tool.bodies import read_json
+from lti_tool.http import retry_after
 from lti_tool.lti.adapter import registration_of
 from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.keys import SigningKey
@@ -50,7 +51,7 @@ def request_token(
         with http.post(
             platform.auth_token_url, data=form, timeout=TIMEOUT, stream=True, allow_redirects=False
         ) as response:
-            status, body = response.status_code, _body(response)
+            status, body, wait = response.status_code, _body(response), retry_after(response.headers, now)
     except requests.RequestException:
         raise LtiServiceError(
             f"{platform.name} cannot be reached at its token address {platform.auth_token_url}. "
@@ -58,7 +59,7 @@ def request_token(
             retryable=True,
         ) from None
     if status != requests.codes.ok:
-        raise _refused(platform, status, body)
+        raise _refused(platform, status, body, wait)
     return _grant(platform, body, scopes)
 
 
@@ -103,7 +104,7 @@ def _grant(platform: Platform, body: dict[str, Any], scopes: Sequence[str]) -> G
     return Grant(token, int(seconds) if seconds.isascii() and seconds.isdigit() else DEFAULT_LIFETIME)
 
 
-def _refused(platform: Platform, status: int, body: dict[str, Any]) -> LtiServiceError:
+def _refused(platform: Platform, status: int, body: dict[str, Any], wait: float | None) -> LtiServiceError:
     word = re.sub(r"[^a-z_]", "", str(body.get("error", "")))[:40]
     advice = {
         "invalid_client": "Check the client id, and that the LMS reads this tool's key set (/lti/jwks.json).",
@@ -115,4 +116,5 @@ def _refused(platform: Platform, status: int, body: dict[str, Any]) -> LtiServic
         f"{platform.name} gave no access token (status {status}{', ' + word if word else ''}). {advice}",
         retryable=status in RETRYABLE,
         status=status,
+        retry_after=wait,
     )

@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 
 from lti_tool.db import get_or_create
 from lti_tool.logs import get_logger
-from lti_tool.models import Event, Source, SourceHour
-from lti_tool.services.sources import PULL_KIND
+from lti_tool.models import Deployment, Event, Source, SourceHour
+from lti_tool.services.sources import OWN_KINDS
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -23,9 +23,19 @@ def note_refusal(tools: Toolbox, source_id: int, reason: str, now: datetime) -> 
         session.commit()
 
 
-def note_lost(session: Session, platform_id: int, number: int, now: datetime) -> None:
-    """Count results that the LMS has, and that the sources which should have told them did not."""
-    query = select(Source.id).where(Source.platform_id == platform_id, Source.kind != PULL_KIND, Source.enabled)
+def note_lost(session: Session, deployment: Deployment, number: int, now: datetime) -> None:
+    """Count results that the LMS has, and that the sources which should have told them did not.
+
+    These are the ones that have spoken before: some are only there to read by, and one that is still to be set up in
+    the LMS has lost nothing.
+    """
+    query = (
+        select(Source.id)
+        .where(Source.platform_id == deployment.platform_id, Source.kind.not_in(OWN_KINDS), Source.enabled)
+        .where(Source.deployment_id.is_(None) | (Source.deployment_id == deployment.id))
+        .where(select(Event.id).where(Event.source_id == Source.id).exists())
+        .order_by(Source.id)
+    )
     for source_id in session.scalars(query):
         _hour(session, source_id, now).lost += number
 

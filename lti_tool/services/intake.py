@@ -24,7 +24,7 @@ from lti_tool.models import (
     RunCause,
     Source,
 )
-from lti_tool.services import evaluation, health, matching, results, runs, sources
+from lti_tool.services import evaluation, health, matching, pulls, results, runs, sources
 from lti_tool.services.matching import Unmatched
 from lti_tool.sources import KINDS
 from lti_tool.sources.kind import Answer, Delivery
@@ -138,7 +138,8 @@ def _process(tools: Toolbox, event_id: int, now: datetime) -> tuple[EventStatus 
         event.attempts += 1
         event.processed_at = now
         told = KINDS[event.source.kind].parse(event.body.encode())
-        outcomes, unmatched = _apply(session, event, told, now)
+        half_told: set[int] = set()
+        outcomes, unmatched = _apply(session, event, told, half_told, now)
         _note_missing(session, event, unmatched)
         event.outcome = dict(outcomes)
         event.reason = " ".join(dict.fromkeys(u.reason for u in unmatched))[:1000] or None
@@ -147,8 +148,11 @@ def _process(tools: Toolbox, event_id: int, now: datetime) -> tuple[EventStatus 
             for run in session.scalars(select(AwardRun).where(AwardRun.key == event.run_key)):
                 runs.finish(session, run, tools.settings, now)
         session.commit()
-        log.info("event_processed", event_id=event.id, status=event.status, attempts=event.attempts)
-        return event.status, event.run_key
+    log.info("event_processed", event_id=event.id, status=event.status, attempts=event.attempts)
+    # On its own: the course was locked against changes by others only.
+    for course_id in sorted(half_told):
+        pulls.request_for_event(tools, course_id, now)
+    return event.status, event.run_key
 
 
 def _note_failure(tools: Toolbox, event_id: int, error: Exception, now: datetime) -> EventStatus:
@@ -167,9 +171,12 @@ def _note_failure(tools: Toolbox, event_id: int, error: Exception, now: datetime
 
 
 def _apply(
-    session: Session, event: Event, told: list[GradeEvent], now: datetime
+    session: Session, event: Event, told: list[GradeEvent], half_told: set[int], now: datetime
 ) -> tuple[Counter[str], list[Unmatched]]:
-    """Store what is new and decide what it earns; the number of each outcome, and the parts that fit nothing yet."""
+    """Store what is new and decide what it earns; the number of each outcome, and the parts that fit nothing yet.
+
+    `half_told` gets the courses of which only the LMS can tell the rest.
+    """
     named = {_course_key(grade): grade for grade in told}
     courses = {key: matching.find_course(session, event.source, grade) for key, grade in named.items()}
     placed = [(course, g) for g in told if isinstance(course := courses[_course_key(g)], Course)]
@@ -182,6 +189,9 @@ def _apply(
         here = [(person, g) for c, g in placed if c is course and isinstance(person := people[c.id, g.person], Person)]
         if here:
             outcomes += _apply_to(session, event, course, here, now)
+        if any(g.grade and g.grade.given is not None and g.grade.maximum is None for _, g in here):
+            # Moodle's events tell points of an unknown maximum (LMS.md §5.7).
+            half_told.add(course.id)
     return outcomes, unmatched
 
 

@@ -47,7 +47,8 @@ def record(tools: Toolbox, verified: VerifiedLaunch, session_digest: str, now: d
         awarding.release(session, now, person_id=person.id)
         if launch.person.role.teaches:
             roster.refresh_if_stale(session, course, now)
-            pulls.request_if_stale(session, course, now)
+            pulls.request_if_stale(session, tools.vault, course, now)
+        pulls.put_on_schedule(session, tools, course, now)
         rule_id = _opened_rule(session, course, launch, now)
         session.commit()
         log.info("launch", course_id=course.id, person_id=person.id, role=launch.person.role.value)

@@ -1,35 +1,53 @@
 """The results that AGS shows the tool: those of its own line items (LMS.md §5.1)."""
 
+import hashlib
+from collections.abc import Mapping
 from datetime import datetime
+
+from sqlalchemy.orm import Session
 
 from lti_tool.domain.events import ActivityRef, GradeEvent, GradeFact, Identifier, IdKind
 from lti_tool.lti import ags
 from lti_tool.lti.deeplinking import is_badge_column
 from lti_tool.lti.services import ServiceClient
 from lti_tool.models import Course
+from lti_tool.services.reading import Reading
 from lti_tool.services.results import CLOCK_SKEW
 from lti_tool.toolbox import Toolbox
+from lti_tool.vault import Vault
 
 
-def can_read_ags(course: Course) -> bool:
+def can_read_ags(_session: Session, _vault: Vault, course: Course) -> bool:
     """Whether the LMS lets the tool list line items and read results in this course."""
     lists = {ags.LINE_ITEM_SCOPE, f"{ags.LINE_ITEM_SCOPE}.readonly"} & set(course.service_scopes)
     return course.line_items_url is not None and bool(lists) and ags.RESULT_SCOPE in course.service_scopes
 
 
-def read_ags(tools: Toolbox, course: Course, now: datetime) -> list[GradeEvent]:
-    """Every result of every line item that is not a badge's own column; raises LtiServiceError."""
+def read_ags(tools: Toolbox, course: Course, marks: Mapping[str, str], now: datetime) -> Reading:
+    """Every result of every line item that is not a badge's own column; raises LtiServiceError.
+
+    Line items whose results are still of the version in `marks` are left out.
+    """
     client = ServiceClient(tools.database, tools.vault, tools.http)
     platform_id = course.deployment.platform_id
     assert course.line_items_url is not None
-    items = ags.read_line_items(client, platform_id, course.line_items_url, now)
-    return [
-        _event(course, item, result, now)
-        for item in items
-        if not is_badge_column(item.resource_id)
-        for result in ags.read_results(client, platform_id, item.url, now)
-        if result.score is not None
-    ]
+    events, seen = list[GradeEvent](), dict[str, str]()
+    # The list itself is always read whole: without it there are no addresses to ask for results.
+    for item in ags.read_line_items(client, platform_id, course.line_items_url, now):
+        if is_badge_column(item.resource_id):
+            continue
+        key = _digest(item)
+        found = ags.read_results(client, platform_id, item.url, now, etag=marks.get(key))
+        if found.etag is not None:
+            seen[key] = found.etag
+        events += [_event(course, item, result, now) for result in found.results if result.score is not None]
+    return Reading(tuple(events), seen)
+
+
+def _digest(item: ags.LineItem) -> str:
+    # With what the line item itself says of its results: when that changes they are read again.
+    told = "\n".join((item.url, item.label, str(item.is_released)))
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _event(course: Course, item: ags.LineItem, result: ags.LineItemResult, now: datetime) -> GradeEvent:

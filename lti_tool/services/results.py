@@ -88,16 +88,6 @@ def find_activity(session: Session, course: Course, ref: ActivityRef, now: datet
     return activity
 
 
-def differs(known: ResultState, told: GradeEvent) -> bool:
-    """Whether a result that was read from the LMS says something else than what is known, times apart."""
-    grade, progress = told.grade, told.progress
-    if grade is not None:
-        now = known.grade
-        if now is None or (now.given, now.maximum, now.released) != (grade.given, grade.maximum, grade.released):
-            return True
-    return progress is not None and (known.progress is None or known.progress.progress is not progress.progress)
-
-
 def _own(fact: Fact | None, event: Event, latest: datetime) -> Fact | None:
     return None if fact is None else replace(fact, at=min(fact.at, latest), event_id=event.id)
 

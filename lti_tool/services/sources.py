@@ -26,6 +26,8 @@ log = get_logger(__name__)
 LONGEST_OPTION = 2000
 # What a reader of results leaves behind is an event too, of a source that takes none from outside.
 PULL_KIND = "pull"
+# What the tool makes by itself, and nobody sets up or changes.
+OWN_KINDS = (PULL_KIND,)
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,8 +54,8 @@ def add(
     tools: Toolbox, platform_id: int, kind: str, told: SourceData, now: datetime, actor: str = audit.COMMAND_LINE
 ) -> SourceSecret:
     """Add a source to a platform; raises NotFoundError for an unknown platform, InvalidInputError naming a field."""
-    if kind not in KINDS or kind == PULL_KIND:
-        raise InvalidInputError(f"kind: must be one of {', '.join(sorted(set(KINDS) - {PULL_KIND}))}.")
+    if kind not in KINDS or kind in OWN_KINDS:
+        raise InvalidInputError(f"kind: must be one of {', '.join(sorted(set(KINDS) - set(OWN_KINDS)))}.")
     public_id, secret = secrets.token_urlsafe(16), KINDS[kind].new_secret()
     with tools.database.write() as session:
         if session.get(Platform, platform_id) is None:
@@ -98,7 +100,7 @@ def rotate(
     """Give a source a new secret and keep taking the former one for some hours; raises NotFoundError."""
     with tools.database.write() as session:
         source = session.scalar(select(Source).where(Source.public_id == public_id).with_for_update())
-        if source is None or source.kind == PULL_KIND:
+        if source is None or source.kind in OWN_KINDS:
             raise NotFoundError("See: lti-badges source list", "There is no such source")
         secret = KINDS[source.kind].new_secret()
         source.sealed_former_secret = source.sealed_secret

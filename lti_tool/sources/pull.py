@@ -12,7 +12,7 @@ _EVENTS = TypeAdapter(list[GradeEvent])
 
 def write(events: list[GradeEvent]) -> str:
     """The stored form of grade events."""
-    return _EVENTS.dump_json(events, exclude_none=True).decode()
+    return _EVENTS.dump_json(events, exclude_defaults=True).decode()
 
 
 def _verify(_delivery: Delivery, _access: Access) -> bytes:

@@ -117,6 +117,11 @@ def attention(report: CourseReport, course_id: int, connect_url: str) -> list[At
             found.append(_of_awards(stuck, course_id, connect_url))
     if report.roster_error:
         found.append(Attention("The list of learners could not be read from the LMS", report.roster_error, None, None))
+    if report.pull_error:
+        what = "The results" if report.pull_has_failed else "Some results"
+        # Events go on to bring results; only what they do not tell is missing.
+        detail = f"{report.pull_error} Results that the LMS tells by itself still arrive."
+        found.append(Attention(f"{what} could not be read from the LMS", detail, None, None))
     return found
 
 

@@ -3,7 +3,7 @@
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from lti_tool.services import admins, awarding, connections, copies, grants, revocation
+from lti_tool.services import admins, awarding, connections, copies, grants, pulls, revocation
 from lti_tool.services.reports.award import award_view
 from lti_tool.services.reports.course import course_report
 from lti_tool.services.reports.learners import learner_table
@@ -23,6 +23,7 @@ def overview(course_id: int) -> str:
     with tools().database.read() as session:
         report = course_report(session, course_id)
         copy_offer = copies.offer(session, visit.course)
+        can_pull = pulls.can_pull(session, tools().vault, visit.course)
         is_connected = connections.is_connected(session, visit.course)
         choices = [] if is_connected else grants.choices(session, visit.course, visit.person_id)
     connect_url = url_for("badgr.connect", ticket=ticket_for(visit))
@@ -39,7 +40,9 @@ def overview(course_id: int) -> str:
         attention=attention(report, course_id, connect_url),
         counts=report.counts,
         rules=report.rules,
+        pulled_at=report.pulled_at,
         connection=report.connection,
+        can_pull=can_pull,
         is_admin=admins.find(tools(), access.session_digest(), utc_now()) is not None,
         can_make_rules=report.connection is not None and report.issuer_name is not None,
     )
@@ -53,6 +56,15 @@ def answer_copy(course_id: int) -> Response:
     number = copies.answer(tools(), course_id, visit.person_id, utc_now(), take_over=take_over)
     if take_over:
         flash(f"Taken over: {number}. They are drafts: look at each, and switch it on.", "success")
+    return redirect(url_for("course.overview", course_id=course_id), 303)
+
+
+@blueprint.post("/refresh")
+def refresh(course_id: int) -> Response:
+    """Read the course list and the results from the LMS now; the page does not wait for it."""
+    access.enter_as_teacher()
+    pulls.request_by_hand(tools(), course_id, utc_now())
+    flash("The results are being read from the LMS. Reload this page in a moment to see what was found.", "success")
     return redirect(url_for("course.overview", course_id=course_id), 303)
 
 

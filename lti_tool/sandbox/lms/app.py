@@ -4,7 +4,7 @@ from flask import Flask, abort, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from lti_tool.sandbox import faults
-from lti_tool.sandbox.lms import control, deeplinking, gradebook, oidc, registration, services
+from lti_tool.sandbox.lms import control, deeplinking, gradebook, moodle, oidc, registration, services
 from lti_tool.sandbox.lms.claims import Launch
 from lti_tool.sandbox.lms.config import LmsConfig
 from lti_tool.sandbox.lms.people import Course, Member
@@ -20,7 +20,7 @@ def create_lms(config: LmsConfig | None = None) -> Flask:
     app.before_request(lambda: made.learn_base_url(request.host_url))
     app.before_request(lambda: made.requests.append(f"{request.method} {request.full_path}"))
     faults.install(app, made.faults)
-    for module in (oidc, deeplinking, registration, services, gradebook, control):
+    for module in (oidc, deeplinking, registration, services, moodle, gradebook, control):
         app.register_blueprint(module.blueprint)
     app.add_url_rule("/", view_func=home)
     app.add_url_rule("/courses/<course_id>", view_func=course)

@@ -15,6 +15,13 @@ class LmsConfig:
     # Names and addresses in the roster only for the tool's own link, as Moodle's "delegate to teacher".
     nrps_private: bool = False
     ags_page_size: int = 50
+    # Tell the version of lists of line items and results, and say so when a caller has it (RFC 9110 §13.1.2).
+    ags_etags: bool = False
+    # Moodle dates results, though AGS does not ask for it.
+    ags_dates: bool = True
+    # The token of Moodle's web services, None while they are switched off; and the functions that it may not use.
+    ws_token: str | None = None
+    ws_refused: tuple[str, ...] = ()
     launch_token_life: int = 60
     access_token_life: int = 3600
     # Canvas tells the deployment only at the first launch, Moodle at the registration.

@@ -40,6 +40,8 @@ class LineItem:
     resource_id: str = ""
     tag: str = ""
     resource_link_id: str | None = None
+    # Sakai says whether learners may see the grades; None is an LMS that says nothing of it.
+    is_released: bool | None = None
     results: dict[str, Result] = field(default_factory=dict)
 
     def update(self, body: Any) -> None:
@@ -101,7 +103,7 @@ def as_json(item: LineItem, base_url: str) -> dict[str, Any]:
     }
     if item.resource_link_id is not None:
         body |= {"resourceLinkId": item.resource_link_id, "ltiLinkId": item.resource_link_id}
-    return body
+    return body if item.is_released is None else body | {"releaseToStudent": item.is_released}
 
 
 def result_as_json(item: LineItem, result: Result, base_url: str) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def line_items(course_id: str) -> Response:
     if start + size < len(found):
         more = f"{state().base_url}{request.path}?type_id=1&limit={size}&from={start + size}"
         response.headers["Link"] = f'<{more}>; rel="next"'
-    return response
+    return _versioned(response)
 
 
 @blueprint.post("/ags/<course_id>/lineitems")
@@ -146,10 +146,20 @@ def results(course_id: str, item_id: str) -> Response:
     shown = [result for sub, result in found.results.items() if wanted in (None, sub)]
     start, size = request.args.get("from", 0, type=int), state().config.ags_page_size
     body = [lineitems.result_as_json(found, result, state().base_url) for result in shown[start : start + size]]
+    if not state().config.ags_dates:
+        body = [{name: value for name, value in entry.items() if name != "timestamp"} for entry in body]
     response = _json(body, RESULTS_TYPE)
     if start + size < len(shown):
         more = f"{lineitems.item_url(found, state().base_url, '/results')}&limit={size}&from={start + size}"
         response.headers["Link"] = f'<{more}>; rel="next"'
+    return _versioned(response)
+
+
+def _versioned(response: Response) -> Response:
+    """The answer with its version, or that the caller has it already."""
+    if state().config.ags_etags:
+        response.add_etag()
+        response.make_conditional(request)
     return response
 
 

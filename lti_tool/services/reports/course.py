@@ -68,6 +68,10 @@ class CourseReport:
     rules: list[RuleCard]
     stuck: list[Stuck]
     roster_error: str | None
+    # When results were read from the LMS last, what could not be read, and whether that was all of it.
+    pulled_at: datetime | None
+    pull_error: str | None
+    pull_has_failed: bool
 
     @property
     def has_active_rule(self) -> bool:
@@ -96,6 +100,9 @@ def course_report(session: Session, course_id: int) -> CourseReport:
         rules=_rules(session, course, counts.learners),
         stuck=_stuck(session, course_id, counts.failed),
         roster_error=course.roster_error,
+        pulled_at=course.pulled_at,
+        pull_error=course.pull_error,
+        pull_has_failed=course.pull_failures > 0,
     )
 
 

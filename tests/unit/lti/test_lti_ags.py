@@ -127,7 +127,7 @@ def test_results_are_read_page_by_page(world: World, client: ServiceClient) -> N
         "2": json_answer([{"userId": "6", "resultScore": 0.5}]),
     }
     world.server.answers["/item/results"] = lambda request: pages[request.args.get("page")](request)
-    assert list(ags.read_results(client, world.platform_id, f"{url}/item?t=1", NOW)) == [
+    assert list(ags.read_results(client, world.platform_id, f"{url}/item?t=1", NOW).results) == [
         ags.LineItemResult("4", 83.0, 100.0),
         ags.LineItemResult("5", None, 1.0),
         ags.LineItemResult("6", 0.5, 1.0),

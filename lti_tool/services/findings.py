@@ -1,0 +1,98 @@
+"""What was read from an LMS against what is known: what is new in it, and what an event should have told."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from lti_tool.domain.events import ActivityProgress, GradeEvent, IdKind, ResultState
+from lti_tool.models import Activity, Person
+from lti_tool.services import facts
+
+UNFINISHED = (ActivityProgress.INITIALIZED, ActivityProgress.STARTED, ActivityProgress.IN_PROGRESS)
+INSTANT = timedelta(microseconds=1)
+
+
+def learn_titles(session: Session, course_id: int, told: list[GradeEvent]) -> None:
+    """Give activities the titles that they have in the LMS: some sources name them by nothing but an id."""
+    titles = {event.activity.external_id: event.activity for event in told if event.activity.title}
+    for activity in session.scalars(select(Activity).where(Activity.course_id == course_id)):
+        ref = titles.get(activity.external_id or "")
+        if ref is not None and (activity.title, activity.kind) != (ref.title, ref.kind):
+            activity.title, activity.kind = ref.title, ref.kind
+
+
+def changed(session: Session, course_id: int, platform_id: int, told: list[GradeEvent]) -> list[GradeEvent]:
+    """Of all that was read, what says something else than what is known, and is not older than that."""
+    known = facts.results_of(session, course_id)
+    activities = {
+        row.external_id: row.id
+        for row in session.execute(select(Activity.id, Activity.external_id).where(Activity.course_id == course_id))
+    }
+    people = _people(session, platform_id, told)
+
+    def state(event: GradeEvent) -> ResultState:
+        person_id, activity_id = people.get(event.person[0].value), activities.get(event.activity.external_id)
+        return known.get(person_id or 0, {}).get(activity_id or 0, ResultState())
+
+    found = [(state(event), event) for event in told]
+    return [news for before, event in found if (news := news_of(before, event)) is not None]
+
+
+def news_of(known: ResultState, told: GradeEvent) -> GradeEvent | None:
+    """What is new in a result that was read; None when it is known, times apart, or older than what is known."""
+    told = _completed(known, told)
+    if not _differs(known, told) or known.after(told.grade, told.progress) == known:
+        return None
+    return told
+
+
+def lost(changed: list[GradeEvent], since: datetime | None, until: datetime) -> int:
+    """How many of the changes happened after the last read and long enough ago for an event to have told them.
+
+    None at the first read, nor of what the LMS does not date: that may have happened just now.
+    """
+    return 0 if since is None else sum(since < event.occurred_at < until for event in changed)
+
+
+def _people(session: Session, platform_id: int, told: list[GradeEvent]) -> dict[str, int]:
+    subs = list({event.person[0].value for event in told if event.person[0].kind is IdKind.LTI})
+    people = {}
+    for start in range(0, len(subs), facts.CHUNK):
+        query = select(Person.sub, Person.id).where(
+            Person.platform_id == platform_id, Person.sub.in_(subs[start : start + facts.CHUNK])
+        )
+        people.update({row.sub: row.id for row in session.execute(query)})
+    return people
+
+
+def _completed(known: ResultState, told: GradeEvent) -> GradeEvent:
+    """A grade that an event told by half, with the rest from the LMS: a maximum, or that the learner may not see it.
+
+    Moodle's events tell neither (LMS.md §5.7), and come a little after the time at which the gradebook dates the grade.
+    """
+    before, now = known.grade, told.grade
+    if before is None or now is None or before.given != now.given or now.at > before.at:
+        return told
+    tells_more = before.maximum is None and now.maximum is not None
+    return (
+        replace(told, grade=replace(now, at=before.at + INSTANT))
+        if tells_more or (before.released and not now.released)
+        else told
+    )
+
+
+def _differs(known: ResultState, told: GradeEvent) -> bool:
+    before, grade, progress = known.grade, told.grade, told.progress
+    if grade is not None and (
+        before is None
+        or (before.given, before.maximum, before.released) != (grade.given, grade.maximum, grade.released)
+    ):
+        return True
+    if progress is None:
+        return False
+    if known.progress is None:
+        # Nothing is known of most people in most activities, and nothing is what that says.
+        return progress.progress not in UNFINISHED
+    return known.progress.progress is not progress.progress

@@ -1,0 +1,178 @@
+"""The results that Moodle's web services tell: the gradebook, completion of activities and of the course."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from lti_tool.domain.events import (
+    ActivityProgress,
+    ActivityRef,
+    GradeEvent,
+    GradeFact,
+    Identifier,
+    IdKind,
+    ProgressFact,
+)
+from lti_tool.lti.errors import LtiServiceError
+from lti_tool.models import Course, Deployment, Person, Source
+from lti_tool.services import awarding, sources
+from lti_tool.services.reading import Reading
+from lti_tool.services.results import CLOCK_SKEW
+from lti_tool.sources.moodle_ws import CourseCompletion, MoodleCompletion, MoodleGrade, MoodleServiceError
+from lti_tool.sources.moodle_ws import MoodleWebServices as Moodle
+from lti_tool.toolbox import Toolbox
+from lti_tool.vault import Vault
+
+KIND = "moodle"
+# Completion is told of one person at a time: in a large course so many are asked about in one read, and others in
+# the next.
+LEARNERS_AT_ONCE = 200
+PROGRESS = {
+    0: ActivityProgress.IN_PROGRESS,
+    1: ActivityProgress.COMPLETED,
+    2: ActivityProgress.COMPLETED,
+    # Complete, but failed: handed in, and nothing to give a badge for.
+    3: ActivityProgress.SUBMITTED,
+}
+
+
+def can_read_moodle(session: Session, vault: Vault, course: Course) -> bool:
+    """Whether a token for the web services of this course's Moodle was entered."""
+    return _access(session, vault, course) is not None and course.context_id.isdecimal()
+
+
+def read_moodle(tools: Toolbox, course: Course, _marks: Mapping[str, str], now: datetime) -> Reading:
+    """Grades and completion of everybody; what Moodle refuses of it is the reading's fault."""
+    with tools.database.read() as session:
+        access = _access(session, tools.vault, course)
+        learners = _learners(session, course, tools.settings.pull_minutes, now)
+    if access is None:
+        return Reading()
+    reader = _Reader(Moodle(tools.http, *access), course, now)
+    reader.grades()
+    # After "it cannot be reached" nobody waits for that once more for each person.
+    if reader.fault is None or not reader.fault.retryable:
+        reader.completion(learners)
+    fault = reader.fault
+    return Reading(tuple(reader.events), fault=_service_error(fault) if fault is not None else None)
+
+
+class _Reader:
+    """Collects what one Moodle tells of one course, and the first fault on the way."""
+
+    def __init__(self, moodle: Moodle, course: Course, now: datetime) -> None:
+        self._moodle, self._course, self._now = moodle, course, now
+        self._course_id = int(course.context_id)
+        self._titles: dict[int, str] = {}
+        self.events: list[GradeEvent] = []
+        self.fault: MoodleServiceError | None = None
+
+    def grades(self) -> None:
+        """The gradebook of the whole course, in one answer."""
+        try:
+            report = self._moodle.grades(self._course_id)
+        except MoodleServiceError as error:
+            self.fault = error
+            return
+        self._titles.update(report.titles)
+        self.events += [self._of_grade(grade) for grade in report.grades]
+
+    def completion(self, learners: list[str]) -> None:
+        """What learners have completed: activities, and the course as far as it has a rule for that."""
+        try:
+            self.events += self._activities(learners)
+            self.events += self._course_of(learners)
+        except MoodleServiceError as error:
+            self.fault = self.fault or error
+
+    def _activities(self, learners: list[str]) -> Iterator[GradeEvent]:
+        told = [(sub, one) for sub in learners for one in self._moodle.completions(self._course_id, int(sub))]
+        if any(one.cmid not in self._titles for _, one in told):
+            try:
+                self._titles |= self._moodle.titles(self._course_id)
+            except MoodleServiceError as error:
+                # They are called by their numbers then.
+                self.fault = self.fault or error
+        for sub, one in told:
+            if one.state in PROGRESS:
+                yield self._of_completion(sub, one)
+
+    def _course_of(self, learners: list[str]) -> Iterator[GradeEvent]:
+        for sub in learners:
+            told = self._moodle.course_completion(self._course_id, int(sub))
+            if told is None:
+                return
+            yield self._of_course(sub, told)
+
+    def _of_grade(self, grade: MoodleGrade) -> GradeEvent:
+        fact = GradeFact(self._at(grade.at), grade.given, grade.maximum, released=not grade.is_hidden)
+        return self._event(str(grade.user_id), _activity(grade), grade=fact)
+
+    def _of_completion(self, sub: str, told: MoodleCompletion) -> GradeEvent:
+        title = self._titles.get(told.cmid, "")
+        # The grade of the same activity is another thing, of the same name.
+        ref = ActivityRef(
+            f"moodle:cm:{told.cmid}", title and f"{title} (completion)"[:500], told.module[:20] or "activity"
+        )
+        return self._event(sub, ref, progress=ProgressFact(self._at(told.at), PROGRESS[told.state]))
+
+    def _of_course(self, sub: str, told: CourseCompletion) -> GradeEvent:
+        progress = ActivityProgress.COMPLETED if told.is_complete else ActivityProgress.IN_PROGRESS
+        fact = ProgressFact(self._at(told.at if told.is_complete else None), progress)
+        return self._event(sub, ActivityRef("moodle:course", "Course completion", "course"), progress=fact)
+
+    def _at(self, told: datetime | None) -> datetime:
+        # Of what has no date, an event of the last minutes knows better than the read.
+        return told or self._now - CLOCK_SKEW
+
+    def _event(
+        self, sub: str, ref: ActivityRef, *, grade: GradeFact | None = None, progress: ProgressFact | None = None
+    ) -> GradeEvent:
+        return GradeEvent(
+            course=(Identifier(IdKind.LTI, self._course.context_id),),
+            # Moodle's `sub` is its user id (LMS.md §4.4).
+            person=(Identifier(IdKind.LTI, sub),),
+            activity=ref,
+            grade=grade,
+            progress=progress,
+            deployment_id=self._course.deployment.deployment_id,
+        )
+
+
+def _activity(grade: MoodleGrade) -> ActivityRef:
+    if grade.item_type == "course":
+        return ActivityRef("moodle:course-grade", "Course grade", "course_grade")
+    return ActivityRef(f"moodle:item:{grade.item_id}", grade.title, grade.module[:20] or "grade_item")
+
+
+def _access(session: Session, vault: Vault, course: Course) -> tuple[str, str] | None:
+    """The address and the token that an administrator entered for this LMS; the newest when there are several."""
+    query = (
+        select(Source)
+        .join(Deployment, Deployment.platform_id == Source.platform_id)
+        .where(Deployment.id == course.deployment_id, Source.kind == KIND, Source.enabled)
+        .where(Source.deployment_id.is_(None) | (Source.deployment_id == course.deployment_id))
+        .where(Source.sealed_options.is_not(None))
+        .order_by(Source.id.desc())
+    )
+    for source in session.scalars(query):
+        options = sources.options_of(vault, source)
+        if options.get("site_url") and options.get("ws_token"):
+            return options["site_url"], options["ws_token"]
+    return None
+
+
+def _learners(session: Session, course: Course, pull_minutes: int, now: datetime) -> list[str]:
+    """The learners whose turn it is, by `sub`: everybody, unless the course is a large one."""
+    enrolled = awarding.learner_query(course.id).order_by(None).with_only_columns(Person.sub)
+    # Who is no number is no user of Moodle's.
+    subs = sorted(sub for sub in session.scalars(enrolled) if sub.isdecimal())
+    turns = -(-len(subs) // LEARNERS_AT_ONCE) or 1
+    turn = int(now.timestamp() // (60 * (pull_minutes or 60))) % turns
+    return subs[turn * LEARNERS_AT_ONCE : (turn + 1) * LEARNERS_AT_ONCE]
+
+
+def _service_error(error: MoodleServiceError) -> LtiServiceError:
+    return LtiServiceError(error.advice, retryable=error.retryable, retry_after=error.retry_after)

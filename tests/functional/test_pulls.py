@@ -1,0 +1,304 @@
+"""Results are read from the LMS too: on a schedule, after launches, by a button; what no event told is found."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, func, select, update
+
+from lti_tool.lti.claims import NRPS_SCOPE
+from lti_tool.models import (
+    Activity,
+    Course,
+    Event,
+    Person,
+    PlatformToken,
+    PullMark,
+    Result,
+    Source,
+    SourceHour,
+)
+from lti_tool.sandbox.faults import Fault
+from lti_tool.sandbox.lms import LmsConfig, lineitems
+from lti_tool.sandbox.visitor import Visitor
+from lti_tool.services import pulls
+from lti_tool.services.pulls import Pulled
+from tests.world import CLOSE, EARLY, LEARNER, TEACHER, World, running_world
+
+LINK_ITEM = "1"  # The column of the tool's own link in Biology.
+BUTTON = "Read the results now"
+
+
+def in_gradebook(world: World, sub: str, score: float | None, at: datetime | None = None) -> None:
+    """Put a result into the column of the tool's own link, of which the LMS tells nobody."""
+    item = world.lms.line_items[LINK_ITEM]
+    item.results[sub] = lineitems.Result(sub, at or datetime.now(UTC), score, "")
+
+
+def course(world: World) -> Course:
+    with world.tools.database.read() as session:
+        return session.scalars(select(Course).order_by(Course.id)).first() or pytest.fail("no course")
+
+
+def change_course(world: World, **values: Any) -> None:
+    with world.tools.database.write() as session:
+        session.execute(update(Course).values(**values))
+        session.commit()
+
+
+def results(world: World) -> dict[str, tuple[float | None, bool]]:
+    """What is known in the column of the link: score and whether it is released, by `sub`."""
+    query = (
+        select(Person.sub, Result.score_given, Result.grade_released)
+        .join(Result, Result.person_id == Person.id)
+        .join(Activity, Activity.id == Result.activity_id)
+        .where(Activity.kind == "line_item")
+    )
+    with world.tools.database.read() as session:
+        return {sub: (score, released) for sub, score, released in session.execute(query)}
+
+
+def pull(world: World, **options: Any) -> Pulled | None:
+    found = pulls.pull(world.tools, 1, datetime.now(UTC), **options)
+    world.work()
+    return found
+
+
+def lost(world: World) -> int:
+    with world.tools.database.read() as session:
+        return session.scalar(select(func.coalesce(func.sum(SourceHour.lost), 0))) or 0
+
+
+def asked(world: World, part: str) -> int:
+    return sum(part in line for line in world.lms.requests)
+
+
+def test_the_first_launch_of_a_teacher_reads_and_starts_the_schedule(world: World) -> None:
+    in_gradebook(world, LEARNER, 83)
+    before = datetime.now(UTC)
+    world.launch(TEACHER)
+    assert results(world) == {LEARNER: (83.0, True)}
+    found = course(world)
+    assert found.pulled_at is not None
+    assert found.pull_due_at is not None
+    assert timedelta(minutes=50) < found.pull_due_at - before < timedelta(minutes=70)
+    # Within ten minutes nobody asks again.
+    calls = asked(world, "/results")
+    world.launch(TEACHER)
+    assert asked(world, "/results") == calls
+    change_course(world, pulled_at=before - timedelta(minutes=11))
+    world.launch(TEACHER)
+    assert asked(world, "/results") > calls
+
+
+def test_a_learners_launch_starts_the_schedule_too(world: World) -> None:
+    world.launch(LEARNER)
+    assert course(world).pull_due_at is not None
+    assert course(world).pulled_at is None
+
+
+def test_the_sweep_reads_courses_with_an_active_rule(world: World) -> None:
+    teacher = world.launch(TEACHER)
+    in_gradebook(world, LEARNER, 83)
+    change_course(world, pull_due_at=datetime.now(UTC) - timedelta(seconds=1))
+    world.sweep()
+    assert results(world) == {}
+    world.connect(teacher)
+    world.make_rule(teacher, activity="Badges").submit("/activate", {"scope": "all"})
+    world.sweep()
+    assert results(world) == {LEARNER: (83.0, True)}
+    assert world.award_of(LEARNER).rule_id == 1
+
+
+def test_nothing_is_scheduled_where_the_schedule_is_off_or_nothing_can_be_read(
+    database_url: str, tmp_path: Path
+) -> None:
+    with running_world(database_url, tmp_path, pull_minutes=0) as world:
+        world.launch(TEACHER)
+        assert course(world).pulled_at is not None
+        assert course(world).pull_due_at is None
+        change_course(world, service_scopes=[NRPS_SCOPE], pulled_at=None)
+        assert pull(world, force=True) is None
+
+
+def test_the_button_reads_at_once(world: World) -> None:
+    teacher = world.launch(TEACHER)
+    assert "Not read from the LMS yet" in teacher.text
+    in_gradebook(world, LEARNER, 83)
+    rosters = asked(world, "/lti/nrps/")
+    teacher.submit("/refresh")
+    assert "The results are being read from the LMS" in teacher.text
+    # The page did not wait for it.
+    assert results(world) == {}
+    world.work()
+    assert results(world) == {LEARNER: (83.0, True)}
+    assert asked(world, "/lti/nrps/") > rosters
+    assert "Last read from the LMS" in teacher.open(world.course_url(teacher)).text
+
+
+def test_where_nothing_can_be_read_there_is_no_button(world: World) -> None:
+    teacher = world.launch(TEACHER)
+    assert BUTTON in teacher.text
+    change_course(world, service_scopes=[NRPS_SCOPE])
+    stale = Visitor()
+    stale.browser.session.cookies = teacher.browser.session.cookies
+    stale.open(world.course_url(teacher))
+    assert BUTTON not in stale.text
+    teacher.submit("/refresh")
+    assert teacher.status == 409
+    assert "switch on the grade services" in teacher.text
+
+
+def test_a_failure_is_shown_and_waited_for_longer_and_longer(world: World) -> None:
+    teacher = world.launch(TEACHER)
+    pulled_at = course(world).pulled_at
+    pauses = []
+    for _ in range(6):
+        world.lms.faults.add(Fault("/lti/ags/", status=503))
+        assert pull(world, force=True) is None
+        found = course(world)
+        assert found.pull_due_at is not None
+        pauses.append((found.pull_due_at - datetime.now(UTC)) / timedelta(hours=1))
+    for number, pause in enumerate(pauses[:4]):
+        assert 0.85 * 2 ** (number + 1) < pause < 1.15 * 2 ** (number + 1)
+    assert pauses[4] <= pauses[5] <= 24.01
+    assert course(world).pulled_at == pulled_at
+    assert course(world).pull_failures == 6
+    text = teacher.open(world.course_url(teacher)).text
+    assert "The results could not be read from the LMS" in text
+    assert "status 503" in text
+    assert "ask the administrator of the LMS" in text
+    # Nor does a launch try before its time, though what is known is old.
+    change_course(world, pulled_at=datetime.now(UTC) - timedelta(days=1))
+    calls = asked(world, "/lineitems")
+    world.launch(TEACHER)
+    assert asked(world, "/lineitems") == calls
+    assert pull(world, force=True) == Pulled(0, 0)
+    assert (course(world).pull_failures, course(world).pull_error) == (0, None)
+    assert "could not be read" not in teacher.open(world.course_url(teacher)).text
+
+
+@pytest.mark.parametrize("path", ["/lti/ags/", "/lti/token"])
+def test_the_lms_says_when_to_come_again(world: World, path: str) -> None:
+    world.launch(TEACHER)
+    with world.tools.database.write() as session:
+        session.execute(delete(PlatformToken))
+        session.commit()
+    world.lms.faults.add(Fault(path, status=429, headers={"Retry-After": "36000"}))
+    assert pull(world, force=True) is None
+    due = course(world).pull_due_at
+    assert due is not None
+    assert timedelta(hours=9.9) < due - datetime.now(UTC) < timedelta(hours=10.1)
+
+
+def test_only_one_reads_a_course_at_a_time(world: World) -> None:
+    world.launch(TEACHER)
+    change_course(world, pull_due_at=datetime.now(UTC) - timedelta(minutes=1))
+    world.lms.faults.add(Fault("/lineitems", kind="delay", delay=1.0))
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda _: pulls.pull(world.tools, 1, datetime.now(UTC)), range(2)))
+    assert sorted(found, key=bool) == [None, Pulled(0, 0)]
+
+
+def test_what_no_event_told_is_counted(world: World) -> None:
+    now = datetime.now(UTC)
+    in_gradebook(world, EARLY, 50, now - timedelta(days=3))
+    world.announce()
+    world.launch(TEACHER)
+    # The first read counts nothing: nobody knows since when events should have come.
+    assert EARLY in results(world)
+    assert lost(world) == 0
+    change_course(world, pulled_at=now - timedelta(hours=1))
+    in_gradebook(world, LEARNER, 83, now - timedelta(minutes=30))
+    # Its event may still be on its way.
+    in_gradebook(world, CLOSE, 60, now - timedelta(minutes=1))
+    assert pull(world, force=True) == Pulled(3, 2)
+    assert lost(world) == 1
+    assert pull(world, force=True) == Pulled(3, 0)
+    assert lost(world) == 1
+
+
+def test_a_first_read_that_failed_is_still_the_first(world: World) -> None:
+    world.announce()
+    world.lms.faults.add(Fault("/lti/ags/"))
+    in_gradebook(world, LEARNER, 83, datetime.now(UTC) - timedelta(days=3))
+    world.launch(TEACHER)
+    assert (course(world).pull_failures, course(world).pulled_at) == (1, None)
+    assert pull(world, force=True) == Pulled(1, 1)
+    assert lost(world) == 0
+
+
+def test_a_source_that_never_spoke_has_lost_nothing(world: World) -> None:
+    world.launch(TEACHER)
+    now = datetime.now(UTC)
+    change_course(world, pulled_at=now - timedelta(hours=1))
+    in_gradebook(world, LEARNER, 83, now - timedelta(minutes=30))
+    assert pull(world, force=True) == Pulled(1, 1)
+    assert lost(world) == 0
+
+
+def test_a_grade_of_a_column_that_learners_do_not_see_is_not_released(world: World) -> None:
+    item = world.lms.line_items[LINK_ITEM]
+    item.is_released = False
+    in_gradebook(world, LEARNER, 83)
+    world.launch(TEACHER)
+    assert results(world) == {LEARNER: (83.0, False)}
+    item.is_released = True
+    assert pull(world, force=True) == Pulled(1, 1)
+    assert results(world) == {LEARNER: (83.0, True)}
+
+
+def test_what_was_read_with_nothing_new_leaves_no_event(world: World) -> None:
+    in_gradebook(world, LEARNER, 83)
+    in_gradebook(world, EARLY, None)
+    world.launch(TEACHER)
+    for _ in range(2):
+        assert pull(world, force=True) == Pulled(1, 0)
+    with world.tools.database.read() as session:
+        kinds = session.scalars(select(Source.kind).join(Event, Event.source_id == Source.id)).all()
+    assert kinds == ["pull"]
+
+
+@pytest.fixture
+def small_pages(database_url: str, tmp_path: Path) -> Iterator[World]:
+    """An LMS that pages early, tells versions and does not date its results, as AGS allows."""
+    config = LmsConfig(webhook_tries=1, ags_page_size=2, ags_etags=True, ags_dates=False)
+    with running_world(database_url, tmp_path, lms=config) as world:
+        yield world
+
+
+def test_results_that_have_not_changed_are_not_read_again(small_pages: World) -> None:
+    world = small_pages
+    in_gradebook(world, LEARNER, 83)
+    world.launch(TEACHER)
+    assert results(world) == {LEARNER: (83.0, True)}
+    due = datetime.now(UTC)
+    change_course(world, pull_due_at=due)
+    assert pull(world) == Pulled(0, 0)
+    # A change, of a result or of the column, is seen; asked for by hand, everything is read.
+    in_gradebook(world, LEARNER, 90)
+    change_course(world, pull_due_at=due)
+    assert pull(world) == Pulled(1, 1)
+    assert results(world) == {LEARNER: (90.0, True)}
+    world.lms.line_items[LINK_ITEM].is_released = False
+    change_course(world, pull_due_at=due)
+    assert pull(world) == Pulled(1, 1)
+    assert results(world) == {LEARNER: (90.0, False)}
+    assert pull(world, force=True) == Pulled(1, 0)
+
+
+def test_the_version_of_one_of_several_pages_says_nothing(small_pages: World) -> None:
+    world = small_pages
+    for number, sub in enumerate((LEARNER, EARLY, CLOSE)):
+        in_gradebook(world, sub, 80 + number)
+    world.launch(TEACHER)
+    assert results(world) == {LEARNER: (80.0, True), EARLY: (81.0, True), CLOSE: (82.0, True)}
+    with world.tools.database.read() as session:
+        assert session.scalars(select(PullMark)).all() == []
+    in_gradebook(world, CLOSE, 99)
+    change_course(world, pull_due_at=datetime.now(UTC))
+    assert pull(world) == Pulled(3, 1)
+    assert results(world)[CLOSE] == (99.0, True)
