@@ -39,6 +39,7 @@ def overview(course_id: int) -> str:
         attention=attention(report, course_id, connect_url),
         counts=report.counts,
         rules=report.rules,
+        archived=report.archived,
         connection=report.connection,
         is_admin=admins.find(tools(), access.session_digest(), utc_now()) is not None,
         can_make_rules=report.connection is not None and report.issuer_name is not None,
