@@ -1,4 +1,4 @@
-"""Courses that were copied in the LMS: their rules come along, asleep, until somebody confirms each of them."""
+"""Copies rules, with a course that was copied in the LMS or one by one: asleep until somebody confirms each."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,10 +8,11 @@ from sqlalchemy.orm import Session
 
 from lti_tool.db import get_or_create
 from lti_tool.domain.criteria import activities_of, criteria_to_json, moved
-from lti_tool.domain.launch import LaunchLink
-from lti_tool.errors import ConflictError
+from lti_tool.domain.launch import LaunchLink, Role
+from lti_tool.errors import ConflictError, NotFoundError
 from lti_tool.logs import get_logger
-from lti_tool.models import Activity, Course, ResourceLink, Rule, RuleStatus, RuleVersion
+from lti_tool.models import Activity, Course, Enrolment, ResourceLink, Rule, RuleStatus, RuleVersion
+from lti_tool.services import rules
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -23,6 +24,14 @@ class Offer:
 
     title: str
     rules: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """A course that a rule can be copied to."""
+
+    id: int
+    title: str
 
 
 def note_link(session: Session, course: Course, link: LaunchLink | None) -> None:
@@ -52,12 +61,49 @@ def answer(tools: Toolbox, course_id: int, person_id: int, now: datetime, *, tak
         if course.copy_answered_at is not None or origin is None:
             raise ConflictError("The rules of the former course were taken over already, or left.")
         course.copy_answered_at = now
-        rules = _rules_to_copy(session, origin, course) if take_over else []
-        for rule in rules:
+        taken = _rules_to_copy(session, origin, course) if take_over else []
+        for rule in taken:
             _copy(session, rule, course, person_id, now)
         session.commit()
-        log.info("copy_answered", course_id=course_id, person_id=person_id, origin_id=origin.id, rules=len(rules))
-        return len(rules)
+        log.info("copy_answered", course_id=course_id, person_id=person_id, origin_id=origin.id, rules=len(taken))
+        return len(taken)
+
+
+def targets(session: Session, course: Course, person_id: int) -> list[Target]:
+    """The other courses of this deployment in which a person teaches, as their own launches have told."""
+    query = (
+        select(Course)
+        .join(Enrolment, Enrolment.course_id == Course.id)
+        .where(
+            Course.deployment_id == course.deployment_id,
+            Course.id != course.id,
+            Enrolment.person_id == person_id,
+            Enrolment.launch_role == Role.INSTRUCTOR,
+            Enrolment.active,
+        )
+        .order_by(Course.title, Course.id)
+    )
+    return [Target(found.id, found.title or found.label or found.context_id) for found in session.scalars(query)]
+
+
+def copy_to(tools: Toolbox, course_id: int, rule_id: int, target_course_id: int, person_id: int, now: datetime) -> int:
+    """Copy a rule to another course of the same teacher, asleep; the id of the copy.
+
+    Raises NotFoundError when the rule is not of this course or the person does not teach the other one, ConflictError
+    when the rule is there already.
+    """
+    with tools.database.write() as session:
+        rule = rules.find(session, course_id, rule_id)
+        if target_course_id not in {target.id for target in targets(session, rule.course, person_id)}:
+            raise NotFoundError("You do not teach that course, or have not opened Badges in it yet.")
+        target = session.get_one(Course, target_course_id, with_for_update=True)
+        here = (Rule.course_id == target.id) & (Rule.copied_from_id == rule.id)
+        if session.scalar(select(Rule.id).where(here, Rule.status != RuleStatus.ARCHIVED).limit(1)):
+            raise ConflictError(f"This badge was copied to {target.title or target.label} before. Open it there.")
+        made = _copy(session, rule, target, person_id, now)
+        session.commit()
+        log.info("rule_copied", rule_id=rule_id, course_id=target.id, person_id=person_id, copy_id=made.id)
+        return made.id
 
 
 def _origin(session: Session, course: Course) -> Course | None:
@@ -83,11 +129,15 @@ def _origin(session: Session, course: Course) -> Course | None:
 
 def _rules_to_copy(session: Session, origin: Course, course: Course) -> list[Rule]:
     here = select(Rule.copied_from_id).where(Rule.course_id == course.id, Rule.copied_from_id.is_not(None))
-    query = select(Rule).where(Rule.course_id == origin.id, Rule.id.not_in(here)).order_by(Rule.id)
+    query = (
+        select(Rule)
+        .where(Rule.course_id == origin.id, Rule.id.not_in(here), Rule.status != RuleStatus.ARCHIVED)
+        .order_by(Rule.id)
+    )
     return list(session.scalars(query))
 
 
-def _copy(session: Session, rule: Rule, course: Course, person_id: int, now: datetime) -> None:
+def _copy(session: Session, rule: Rule, course: Course, person_id: int, now: datetime) -> Rule:
     activities = {key: _same_activity(session, key, course, now) for key in activities_of(rule.criteria)}
     made = Rule(
         course_id=course.id,
@@ -118,6 +168,7 @@ def _copy(session: Session, rule: Rule, course: Course, person_id: int, now: dat
             created_at=now,
         )
     )
+    return made
 
 
 def _same_activity(session: Session, activity_id: int, course: Course, now: datetime) -> int:

@@ -1,7 +1,7 @@
 """What an instructor asks for: checked, and stored as a version of a rule."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -48,6 +48,13 @@ def offered_badges(session: Session, course: Course) -> dict[int, str]:
     return {row.id: row.name for row in session.execute(query.order_by(BadgeClass.name, BadgeClass.id))}
 
 
+def with_known(session: Session, course_id: int, draft: Draft) -> Draft:
+    """The same draft, with the activities that it names by their titles as far as they are in our books already."""
+    found = {key: _find_named(session, course_id, title) for key, title in draft.new_activities.items()}
+    keys = {key: found.get(key) or key for key in activities_of(draft.criteria)}
+    return replace(draft, criteria=moved(draft.criteria, keys))
+
+
 def version(session: Session, rule: Rule, draft: Draft, number: int, person_id: int, now: datetime) -> RuleVersion:
     """A version of a rule that says what the draft says; raises as `fill` does."""
     made = RuleVersion(rule_id=rule.id, number=number, created_by_id=person_id, created_at=now)
@@ -85,10 +92,15 @@ def _criteria(session: Session, rule: Rule, draft: Draft, now: datetime) -> Crit
 
 
 def _named(session: Session, course_id: int, title: str, now: datetime) -> int:
-    same = select(Activity).where(Activity.course_id == course_id, func.lower(Activity.title) == title.lower())
-    activity = session.scalar(same.order_by(Activity.id).limit(1))
-    if activity is None:
-        activity = Activity(course_id=course_id, title=title, created_at=now)
-        session.add(activity)
-        session.flush()
+    known = _find_named(session, course_id, title)
+    if known is not None:
+        return known
+    activity = Activity(course_id=course_id, title=title, created_at=now)
+    session.add(activity)
+    session.flush()
     return activity.id
+
+
+def _find_named(session: Session, course_id: int, title: str) -> int | None:
+    same = select(Activity.id).where(Activity.course_id == course_id, func.lower(Activity.title) == title.lower())
+    return session.scalar(same.order_by(Activity.id).limit(1))

@@ -81,8 +81,9 @@ def create(
 
 
 def effect(session: Session, course_id: int, rule_id: int, draft: Draft) -> Effect:
-    """Whom an edit would add or drop; nothing is stored. Activities that are only named have no results yet."""
+    """Whom an edit would add or drop; nothing is stored."""
     rule = find(session, course_id, rule_id)
+    draft = drafts.with_known(session, course_id, draft)
     subject = Subject(draft.ask, course_id, rule_id, rule.badge_class_id)
     now_earned = standings.survey(session, subject)
     owners = standings.owners_of(session, rule.badge_class_id)

@@ -43,7 +43,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Survey:
-    """How a course stands: `earned`, `close` and `unreachable` name at most 100 people, the numbers count everybody."""
+    """How a course stands: `earned`, `close` and `unreachable` name the first people, the numbers count everybody."""
 
     earned: list[Standing]
     close: list[Standing]
@@ -61,8 +61,8 @@ class Survey:
         return self.total - self.earned_count - self.close_count
 
 
-def survey(session: Session, subject: Subject) -> Survey:
-    """The numbers of everybody and the names of the first hundred of each kind, in a constant number of queries."""
+def survey(session: Session, subject: Subject, names: int = SHOWN) -> Survey:
+    """The numbers of everybody and the first so many names of each kind, in a constant number of queries."""
     course = session.get_one(Course, subject.course_id)
     learners = _learners(session, subject.course_id)
     verdicts = _verdicts(session, subject, [learner.person_id for learner in learners])
@@ -79,7 +79,7 @@ def survey(session: Session, subject: Subject) -> Survey:
                     unreachable.append(learner)
         elif is_close:
             close.append(learner)
-    shown = [learner.person_id for group in (earned, close, unreachable) for learner in group[:SHOWN]]
+    shown = [learner.person_id for group in (earned, close, unreachable) for learner in group[:names]]
     book = _book(session, subject, list(dict.fromkeys(shown)))
 
     def named(group: Sequence[Row[Any]]) -> list[Standing]:
@@ -91,7 +91,7 @@ def survey(session: Session, subject: Subject) -> Survey:
                 learner.person_id in owners,
                 holds[learner.person_id],
             )
-            for learner in group[:SHOWN]
+            for learner in group[:names]
         ]
 
     counts = len(earned), len(close), len(unreachable), new, len(learners)

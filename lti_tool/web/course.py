@@ -41,6 +41,7 @@ def overview(course_id: int) -> str:
         counts=report.counts,
         rules=report.rules,
         pulled_at=report.pulled_at,
+        archived=report.archived,
         connection=report.connection,
         can_pull=can_pull,
         is_admin=admins.find(tools(), access.session_digest(), utc_now()) is not None,

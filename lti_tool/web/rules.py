@@ -3,19 +3,18 @@
 from dataclasses import dataclass
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from lti_tool.badgr.types import BadgeClass
 from lti_tool.errors import ConflictError
-from lti_tool.models import Activity, RunStatus, Visit
-from lti_tool.services import columns, connections, issuers, rules
+from lti_tool.models import RunStatus, Visit
+from lti_tool.services import columns, connections, copies, issuers, rules
 from lti_tool.services.reports.common import BadgeView
 from lti_tool.services.reports.rule import rule_report
-from lti_tool.web import access
+from lti_tool.web import access, rule_editor
 from lti_tool.web.parts import tools, utc_now
-from lti_tool.web.rule_form import DEFAULTS, read_rule_form
+from lti_tool.web.rule_editor import Editor
+from lti_tool.web.rule_form import FALLS, REPEATS
 from lti_tool.web.search import matching
 
 blueprint = Blueprint("rules", __name__, url_prefix="/courses/<int:course_id>")
@@ -52,23 +51,31 @@ def choose_badge(course_id: int) -> str | Response:
     visit = access.enter_as_teacher()
     if visit.course.issuer_entity_id is None:
         return redirect(url_for("rules.choose_issuer", course_id=course_id), 303)
-    chosen = {"badge_class": request.args.get("badge", "")}
+    with tools().database.read() as session:
+        editor = rule_editor.with_preview(session, rule_editor.read(session, visit, None))
     found = matching(_badge_classes(visit), request.args.get("q", ""), lambda b: (b.name, b.description, *b.tags))
-    return _rule_form(visit, found, DEFAULTS | chosen, {})
+    return _new_rule(editor, found, chosen=request.args.get("badge", ""))
 
 
 @blueprint.post("/rules")
-def create_rule(course_id: int) -> Response | tuple[str, int]:
-    """Store the rule as a draft and show who would earn it."""
+def create_rule(course_id: int) -> str | Response | tuple[str, int]:
+    """Store the rule as a draft and show who would earn it; or only change the form, as its buttons ask."""
     visit = access.enter_as_teacher()
-    badge_classes = _badge_classes(visit)
+    wish = request.form.get("do", "")
+    is_quick = rule_editor.is_about_structure(wish) and rule_editor.is_part_wanted()
+    # Where only the tree is shown again, nobody needs to ask Badgr.
+    badge_classes = [] if is_quick else _badge_classes(visit)
+    wanted = None if rule_editor.is_about_structure(wish) else {badge.entity_id for badge in badge_classes}
     with tools().database.read() as session:
-        activity_ids = {activity.id for activity in _activities(session, course_id)}
-    form = read_rule_form(request.form, {b.entity_id for b in badge_classes}, activity_ids)
-    if form.draft is None:
-        return _rule_form(visit, badge_classes, form.values, form.errors), 422
-    chosen = next(b for b in badge_classes if b.entity_id == form.values["badge_class"])
-    rule_id = rules.create(tools(), course_id, visit.person_id, chosen, form.draft, utc_now())
+        editor = rule_editor.read(session, visit, None, wanted)
+        if rule_editor.is_about_structure(wish) or editor.form.draft is None:
+            editor = rule_editor.pressed(session, editor, wish)
+    if rule_editor.is_about_structure(wish):
+        return _new_rule(editor, badge_classes)
+    if editor.form.draft is None:
+        return _new_rule(editor, badge_classes), 422
+    chosen = next(b for b in badge_classes if b.entity_id == editor.form.values["badge_class"])
+    rule_id = rules.create(tools(), course_id, visit.person_id, chosen, editor.form.draft, utc_now())
     flash("Saved as a draft. Nothing is awarded until you switch it on.", "success")
     return redirect(url_for("rules.rule", course_id=course_id, rule_id=rule_id), 303)
 
@@ -78,13 +85,18 @@ def rule(course_id: int, rule_id: int) -> str:
     """One rule: who earns it, who is close, who cannot be reached, and its awards."""
     visit = access.enter_as_teacher()
     with tools().database.read() as session:
-        report = rule_report(session, course_id, rule_id)
+        report = rule_report(session, course_id, rule_id, visit.person_id)
     return render_template(
         "course/rule.html",
         course=visit.course,
         rule=report.rule,
         preview=report.preview,
+        versions=report.versions,
         awards=report.awards,
+        copied_activities=report.copied_activities,
+        targets=report.targets,
+        falls=FALLS,
+        repeats=REPEATS,
     )
 
 
@@ -134,6 +146,25 @@ def pause_rule(course_id: int, rule_id: int) -> Response:
     return redirect(url_for("rules.rule", course_id=course_id, rule_id=rule_id), 303)
 
 
+@blueprint.post("/rules/<int:rule_id>/archive")
+def archive_rule(course_id: int, rule_id: int) -> Response:
+    """Put a rule away for good."""
+    access.enter_as_teacher()
+    rules.archive(tools(), course_id, rule_id)
+    flash("Archived. Nobody earns this badge here any more; whoever has it keeps it.", "success")
+    return redirect(url_for("course.overview", course_id=course_id), 303)
+
+
+@blueprint.post("/rules/<int:rule_id>/copy")
+def copy_rule(course_id: int, rule_id: int) -> Response:
+    """Copy a rule to another course of the same teacher."""
+    visit = access.enter_as_teacher()
+    target_id = request.form.get("target", 0, type=int)
+    copies.copy_to(tools(), course_id, rule_id, target_id, visit.person_id, utc_now())
+    flash("Copied as a draft. Open Badges in the other course, look at it there, and switch it on.", "success")
+    return redirect(url_for("rules.rule", course_id=course_id, rule_id=rule_id), 303)
+
+
 def _badge_classes(visit: Visit) -> list[BadgeClass]:
     issuer_id = visit.course.issuer_entity_id
     if issuer_id is None:
@@ -143,23 +174,14 @@ def _badge_classes(visit: Visit) -> list[BadgeClass]:
     )
 
 
-def _activities(session: Session, course_id: int) -> list[Activity]:
-    query = select(Activity).where(Activity.course_id == course_id).order_by(Activity.title, Activity.id)
-    return list(session.scalars(query))
-
-
-def _rule_form(visit: Visit, badge_classes: list[BadgeClass], values: dict[str, str], errors: dict[str, str]) -> str:
-    issuer_name = visit.course.issuer_name or ""
-    with tools().database.read() as session:
-        activities = _activities(session, visit.course_id)
-    choices = [BadgeChoice(b.entity_id, BadgeView(b.name, b.description, b.image, issuer_name)) for b in badge_classes]
-    return render_template(
+def _new_rule(editor: Editor, badge_classes: list[BadgeClass], chosen: str = "") -> str:
+    course = editor.visit.course
+    name = course.issuer_name or ""
+    return rule_editor.render(
+        editor,
         "course/choose_badge.html",
-        course=visit.course,
-        badges=choices,
-        issuer_name=issuer_name,
-        may_edit=visit.course.may_edit_badges,
-        activities=activities,
-        form=values,
-        errors=errors,
+        badges=[BadgeChoice(b.entity_id, BadgeView(b.name, b.description, b.image, name)) for b in badge_classes],
+        chosen=chosen or editor.form.values["badge_class"],
+        issuer_name=name,
+        may_edit=course.may_edit_badges,
     )

@@ -6,9 +6,9 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from lti_tool.domain.criteria import describe
-from lti_tool.models import Award, AwardStatus, Course, HoldReason, Rule, RuleStatus
-from lti_tool.services import awarding, drafts, facts, grants, holding
+from lti_tool.domain.criteria import badges_of, describe
+from lti_tool.models import Award, AwardStatus, BadgeClass, Course, HoldReason, Rule, RuleStatus
+from lti_tool.services import awarding, facts, grants, holding
 from lti_tool.services.reports.common import ON_THE_WAY, BadgeView, badge_view
 
 
@@ -33,6 +33,14 @@ class RuleCard:
     status: str
     issued: int
     learners: int
+
+
+@dataclass(frozen=True)
+class ArchivedRule:
+    """A rule that was put away."""
+
+    id: int
+    name: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,7 @@ class CourseReport:
     issuer_name: str | None
     counts: Counts
     rules: list[RuleCard]
+    archived: list[ArchivedRule]
     stuck: list[Stuck]
     roster_error: str | None
     # When results were read from the LMS last, what could not be read, and whether that was all of it.
@@ -98,6 +107,7 @@ def course_report(session: Session, course_id: int) -> CourseReport:
         issuer_name=course.issuer_name,
         counts=counts,
         rules=_rules(session, course, counts.learners),
+        archived=_archived(session, course_id),
         stuck=_stuck(session, course_id, counts.failed),
         roster_error=course.roster_error,
         pulled_at=course.pulled_at,
@@ -126,7 +136,7 @@ def _connection(session: Session, course: Course) -> ConnectionView | None:
 
 
 def _rules(session: Session, course: Course, learners: int) -> list[RuleCard]:
-    titles, names = facts.activity_titles(session, course.id), drafts.offered_badges(session, course)
+    titles = facts.activity_titles(session, course.id)
     issued = dict(
         session.execute(
             select(Award.rule_id, func.count())
@@ -139,7 +149,8 @@ def _rules(session: Session, course: Course, learners: int) -> list[RuleCard]:
         .where(Rule.course_id == course.id, Rule.status != RuleStatus.ARCHIVED)
         .options(joinedload(Rule.badge_class))
         .order_by(Rule.id)
-    )
+    ).all()
+    names = facts.badge_names(session, set().union(*(badges_of(rule.criteria) for rule in rules)))
     return [
         RuleCard(
             id=rule.id,
@@ -151,6 +162,16 @@ def _rules(session: Session, course: Course, learners: int) -> list[RuleCard]:
         )
         for rule in rules
     ]
+
+
+def _archived(session: Session, course_id: int) -> list[ArchivedRule]:
+    query = (
+        select(Rule.id, BadgeClass.name)
+        .join(BadgeClass, BadgeClass.id == Rule.badge_class_id)
+        .where(Rule.course_id == course_id, Rule.status == RuleStatus.ARCHIVED)
+        .order_by(BadgeClass.name, Rule.id)
+    )
+    return [ArchivedRule(row.id, row.name) for row in session.execute(query)]
 
 
 def _stuck(session: Session, course_id: int, failed: int) -> list[Stuck]:

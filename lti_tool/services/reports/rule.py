@@ -1,17 +1,20 @@
-"""The page of one rule: who earns it now, who is close, who cannot be reached, and the awards so far."""
+"""The page of one rule: what it asks, how the class stands with it, its former versions, and the awards so far."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.badgr.types import Lifetime
-from lti_tool.domain.criteria import describe
-from lti_tool.models import Award, Rule
-from lti_tool.services import columns, drafts, facts, holding, rules, standings
+from lti_tool.domain.criteria import activities_of, badges_of, describe
+from lti_tool.models import Activity, Award, Course, OnFall, Repeat, Rule, RuleVersion
+from lti_tool.services import columns, copies, facts, rules
+from lti_tool.services.copies import Target
+from lti_tool.services.drafts import Draft
 from lti_tool.services.reports.common import BadgeView, badge_view, label_of, state_of
-from lti_tool.services.standings import Standing, Subject
+from lti_tool.services.reports.preview import Preview, PreviewPerson, people, preview
+from lti_tool.services.standings import Subject
 
 SHOWN = 100
 
@@ -25,6 +28,11 @@ class RuleView:
     sentence: str
     status: str
     counts_from: datetime | None
+    counts_until: datetime | None
+    fully_graded: bool
+    needs_approval: bool
+    on_fall: OnFall
+    repeat: Repeat
     activated_at: datetime | None
     # The column in the gradebook: whether there is one, whether the LMS allows it, and what keeps scores from it.
     has_column: bool
@@ -34,35 +42,29 @@ class RuleView:
     narrative: str
     evidence_url: str
     notify: bool
-    # The badge's own lifetime, in words; and whether Badgr still has the badge.
+    # The badge's own lifetime, in words; whether Badgr still has the badge, and whether another issuer gives it.
     lifetime: str
     is_gone: bool
+    is_foreign: bool
 
 
 @dataclass(frozen=True)
-class PreviewPerson:
-    """A learner in a preview: how far, and what would keep the badge from going out."""
+class VersionRow:
+    """A version of a rule: what it asked, who made it, and how many awards name it."""
 
-    name: str
-    detail: str
-    note: str | None
+    number: int
+    sentence: str
+    made_by: str
+    at: datetime
+    awards: int
 
 
 @dataclass(frozen=True)
-class Preview:
-    """How the class stands with a rule; every list holds at most 100 names, the numbers count everybody."""
+class CopiedActivity:
+    """An activity that a copied rule speaks of: found here by its title, or not known yet."""
 
-    earned: list[PreviewPerson]
-    close: list[PreviewPerson]
-    unreachable: list[PreviewPerson]
-    earned_count: int
-    close_count: int
-    unreachable_count: int
-    new_count: int
-    rest: int
-    total: int
-    # The first reading of the course list has not ended: names and numbers are about to come.
-    is_list_awaited: bool
+    title: str
+    is_known: bool
 
 
 @dataclass(frozen=True)
@@ -82,19 +84,66 @@ class RuleReport:
 
     rule: RuleView
     preview: Preview
+    versions: list[VersionRow]
     awards: list[AwardRow]
+    # For a copied rule that was never switched on.
+    copied_activities: list[CopiedActivity]
+    targets: list[Target]
 
 
-def rule_report(session: Session, course_id: int, rule_id: int) -> RuleReport:
-    """The page of a rule of this course; raises NotFoundError."""
+@dataclass(frozen=True)
+class Change:
+    """What an edit would change: the sentences before and after, who would be added, and who would be dropped."""
+
+    before: str
+    after: str
+    added: list[PreviewPerson]
+    added_count: int
+    dropped: list[str]
+    dropped_count: int
+
+
+def rule_report(session: Session, course_id: int, rule_id: int, person_id: int) -> RuleReport:
+    """The page of a rule of this course, for this teacher; raises NotFoundError."""
     rule = rules.find(session, course_id, rule_id)
-    titles, names = facts.activity_titles(session, course_id), drafts.offered_badges(session, rule.course)
-    view = RuleView(
+    is_asleep = rule.copied_from_id is not None and rule.activated_at is None
+    return RuleReport(
+        rule=_rule_view(session, rule),
+        preview=preview(session, Subject(rule.ask, course_id, rule.id, rule.badge_class_id)),
+        versions=_versions(session, rule),
+        awards=_awards(session, rule),
+        copied_activities=_copied_activities(session, rule) if is_asleep else [],
+        targets=copies.targets(session, rule.course, person_id),
+    )
+
+
+def change_report(session: Session, course_id: int, rule_id: int, draft: Draft, after: str) -> Change:
+    """What an edit would change for whom, with the sentence that it makes; nothing is stored."""
+    rule = rules.find(session, course_id, rule_id)
+    effect = rules.effect(session, course_id, rule_id, draft)
+    return Change(
+        _sentence(session, rule),
+        after,
+        people(effect.added),
+        effect.added_count,
+        effect.dropped,
+        effect.dropped_count,
+    )
+
+
+def _rule_view(session: Session, rule: Rule) -> RuleView:
+    present = rule.current
+    return RuleView(
         id=rule.id,
         badge=badge_view(rule.badge_class),
-        sentence=describe(rule.criteria, titles, names),
+        sentence=_sentence(session, rule),
         status=rule.status.value,
-        counts_from=rule.current.counts_from,
+        counts_from=present.counts_from,
+        counts_until=present.counts_until,
+        fully_graded=present.fully_graded,
+        needs_approval=present.needs_approval,
+        on_fall=present.on_fall,
+        repeat=present.repeat,
         activated_at=rule.activated_at,
         has_column=rule.has_column,
         can_have_column=columns.is_offered(rule.course),
@@ -106,8 +155,18 @@ def rule_report(session: Session, course_id: int, rule_id: int) -> RuleReport:
         notify=rule.notify,
         lifetime=_lifetime(rule),
         is_gone=rule.badge_class.gone_at is not None,
+        is_foreign=_is_foreign(rule, rule.course),
     )
-    return RuleReport(view, _preview(session, rule), _awards(session, rule))
+
+
+def _sentence(session: Session, rule: Rule) -> str:
+    titles = facts.activity_titles(session, rule.course_id)
+    return describe(rule.criteria, titles, facts.badge_names(session, badges_of(rule.criteria)))
+
+
+def _is_foreign(rule: Rule, course: Course) -> bool:
+    """Whether the badge is not one of the issuer in whose name the course awards, as a copied rule's may be."""
+    return course.issuer_entity_id is not None and course.issuer_entity_id != rule.badge_class.issuer_entity_id
 
 
 def _lifetime(rule: Rule) -> str:
@@ -117,27 +176,39 @@ def _lifetime(rule: Rule) -> str:
     return f"{lifetime.amount} {lifetime.unit.removesuffix('s') if lifetime.amount == 1 else lifetime.unit}"
 
 
-def _preview(session: Session, rule: Rule) -> Preview:
-    found = standings.survey(session, Subject(rule.ask, rule.course_id, rule.id, rule.badge_class_id))
-    return Preview(
-        earned=[_person(standing) for standing in found.earned],
-        close=[_person(standing) for standing in found.close],
-        unreachable=[_person(standing) for standing in found.unreachable],
-        earned_count=found.earned_count,
-        close_count=found.close_count,
-        unreachable_count=found.unreachable_count,
-        new_count=found.new_count,
-        rest=found.rest,
-        total=found.total,
-        is_list_awaited=rule.course.memberships_url is not None and rule.course.roster_synced_at is None,
+def _versions(session: Session, rule: Rule) -> list[VersionRow]:
+    counts: dict[int, int] = dict(
+        session.execute(
+            select(Award.rule_version_id, func.count()).where(Award.rule_id == rule.id).group_by(Award.rule_version_id)
+        ).all()
     )
+    found = session.scalars(
+        select(RuleVersion)
+        .where(RuleVersion.rule_id == rule.id)
+        .options(joinedload(RuleVersion.created_by))
+        .order_by(RuleVersion.number.desc())
+        .limit(SHOWN)
+    ).all()
+    titles = facts.activity_titles(session, rule.course_id)
+    names = facts.badge_names(session, set().union(*(badges_of(version.criteria) for version in found)))
+    return [
+        VersionRow(
+            number=version.number,
+            sentence=describe(version.criteria, titles, names),
+            made_by=version.created_by.display_name,
+            at=version.created_at,
+            awards=counts.get(version.id, 0),
+        )
+        for version in found
+    ]
 
 
-def _person(standing: Standing) -> PreviewPerson:
-    note = None if standing.hold is None else holding.HOLD_LABEL[standing.hold]
-    if standing.has_badge:
-        note = "Has this badge already"
-    return PreviewPerson(standing.name, standing.decision.detail, note)
+def _copied_activities(session: Session, rule: Rule) -> list[CopiedActivity]:
+    query = select(Activity.title, Activity.external_id).where(Activity.id.in_(activities_of(rule.criteria)))
+    return [
+        CopiedActivity(title, external_id is not None)
+        for title, external_id in session.execute(query.order_by(Activity.title))
+    ]
 
 
 def _awards(session: Session, rule: Rule) -> list[AwardRow]:

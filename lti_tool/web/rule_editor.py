@@ -1,0 +1,179 @@
+"""The editor of a rule: the same form again after each button, who would earn it meanwhile, and changing a rule."""
+
+from dataclasses import dataclass, replace
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response
+
+from lti_tool.errors import ConflictError
+from lti_tool.models import Rule, RuleStatus, RuleVersion, RunStatus, Visit
+from lti_tool.services import rules
+from lti_tool.services.drafts import Draft
+from lti_tool.services.reports.common import BadgeView, badge_view
+from lti_tool.services.reports.editor import Offer, editor_offer, live_preview
+from lti_tool.services.reports.preview import Preview
+from lti_tool.services.reports.rule import change_report
+from lti_tool.web import access
+from lti_tool.web.condition_check import JOINS, KINDS, Choices
+from lti_tool.web.condition_tree import change
+from lti_tool.web.parts import tools, utc_now
+from lti_tool.web.rule_form import DEFAULTS, FALLS, REPEATS, RuleForm, read_rule_form, values_of
+
+blueprint = Blueprint("rule_editor", __name__, url_prefix="/courses/<int:course_id>/rules")
+
+# Buttons that change the tree or only look, by the first word of their value.
+STRUCTURE = ("add", "group", "remove")
+
+
+@dataclass(frozen=True)
+class Editor:
+    """The form in its course, and what there is to choose from."""
+
+    visit: Visit
+    form: RuleForm
+    offer: Offer
+    # The rule that is changed; None for a new one.
+    rule_id: int | None = None
+    badge_class_id: int | None = None
+    # The place in the tree that a button has just made or changed.
+    focus: tuple[int, ...] | None = None
+    preview: Preview | None = None
+
+    @property
+    def choices(self) -> Choices:
+        """What the form may name."""
+        return Choices(self.offer.titles, self.offer.badges, self.offer.own_badge_id)
+
+
+@blueprint.post("/preview")
+@blueprint.post("/<int:rule_id>/preview")
+def preview(course_id: int, rule_id: int | None = None) -> str:
+    """The sentence that the form makes and who would earn it, while it is being filled in; nothing is stored."""
+    visit = access.enter_as_teacher()
+    with tools().database.read() as session:
+        rule = rules.find(session, course_id, rule_id) if rule_id is not None else None
+        return render(with_preview(session, read(session, visit, rule)), "course/live_preview.html")
+
+
+@blueprint.route("/<int:rule_id>/edit", methods=["GET", "POST"])
+def edit_rule(course_id: int, rule_id: int) -> str | Response | tuple[str, int]:
+    """Change what earns a badge; what that changes for whom is shown before a rule that was in use is changed."""
+    visit = access.enter_as_teacher()
+    with tools().database.read() as session:
+        rule = rules.find(session, course_id, rule_id)
+        if rule.status is RuleStatus.ARCHIVED:
+            raise ConflictError(rules.GONE_RULE)
+        badge, present = badge_view(rule.badge_class), _draft_of(rule.current)
+        editor = read(session, visit, rule)
+        wish = request.form.get("do", "")
+        if request.method == "GET" or is_about_structure(wish) or editor.form.draft is None:
+            page = render(pressed(session, editor, wish), "course/edit_rule.html", badge=badge)
+            return (page, 422) if request.method == "POST" and not is_about_structure(wish) else page
+        was_used = rule.activated_at is not None
+        if was_used and wish != "confirm" and editor.form.draft != present:
+            return _confirm(session, editor, rule, badge)
+    if editor.form.draft == present:
+        flash("Nothing was changed.", "success")
+        return redirect(url_for("rules.rule", course_id=course_id, rule_id=rule_id), 303)
+    return _save(editor, editor.form.draft, rule_id)
+
+
+def read(session: Session, visit: Visit, rule: Rule | None, badge_classes: set[str] | None = None) -> Editor:
+    """The form as it was sent, or as it starts."""
+    own = rule.badge_class_id if rule else request.form.get("badge_class", "")
+    offer = editor_offer(session, visit.course_id, own)
+    choices = Choices(offer.titles, offer.badges, offer.own_badge_id)
+    present = _draft_of(rule.current) if rule else None
+    sent = request.form if request.method == "POST" else values_of(present) if present else {}
+    form = read_rule_form(sent, choices, badge_classes, present)
+    if request.method == "GET":
+        form = replace(form, errors={})
+    return Editor(visit, form, offer, rule.id if rule else None, offer.own_badge_id)
+
+
+def is_about_structure(wish: str) -> bool:
+    """Whether a button only changes the form, or looks: nothing is to be saved."""
+    return wish.partition(":")[0] in (*STRUCTURE, "preview", "back")
+
+
+def is_part_wanted() -> bool:
+    """Whether htmx asks: it puts the part that changes in its place."""
+    return "HX-Request" in request.headers
+
+
+def pressed(session: Session, editor: Editor, wish: str) -> Editor:
+    """The editor after one of the buttons that save nothing; faults are told only where somebody asked."""
+    form, focus = editor.form, None
+    if wish.partition(":")[0] in STRUCTURE:
+        tree, focus = change(form.tree, wish)
+        form = read_rule_form(replace(form, tree=tree).fields, editor.choices)
+    if wish != "preview" and is_about_structure(wish):
+        form = replace(form, errors={})
+    return with_preview(session, replace(editor, form=form, focus=focus))
+
+
+def with_preview(session: Session, editor: Editor) -> Editor:
+    """The editor with who would earn it now, where the form says enough; which badge it is does not matter."""
+    draft = editor.form.draft or read_rule_form(editor.form.fields, editor.choices).draft
+    if draft is None:
+        return editor
+    found = live_preview(session, editor.visit.course_id, draft, editor.rule_id, editor.badge_class_id)
+    return replace(editor, preview=found)
+
+
+def render(editor: Editor, template: str, **more: object) -> str:
+    """A page with the form in it; only the changing part of it when htmx asks."""
+    if is_part_wanted() and template != "course/live_preview.html":
+        template = "course/rule_editor.html"
+    return render_template(
+        template,
+        course=editor.visit.course,
+        form=editor.form,
+        errors=editor.form.errors,
+        offer=editor.offer,
+        rule_id=editor.rule_id,
+        focus=editor.focus,
+        preview=editor.preview,
+        has_options=any(editor.form.values[name] != DEFAULTS[name] for name in DEFAULTS if name != "badge_class"),
+        kinds=KINDS,
+        joins=JOINS,
+        falls=FALLS,
+        repeats=REPEATS,
+        **more,
+    )
+
+
+def _confirm(session: Session, editor: Editor, rule: Rule, badge: BadgeView) -> str:
+    assert editor.form.draft is not None
+    return render_template(
+        "course/confirm_edit.html",
+        course=editor.visit.course,
+        rule_id=rule.id,
+        badge=badge,
+        is_active=rule.status is RuleStatus.ACTIVE,
+        fields=editor.form.fields,
+        change=change_report(session, rule.course_id, rule.id, editor.form.draft, editor.form.sentence),
+    )
+
+
+def _save(editor: Editor, draft: Draft, rule_id: int) -> Response:
+    course_id = editor.visit.course_id
+    run = rules.edit(tools(), course_id, rule_id, editor.visit.person_id, draft, utc_now())
+    if run is not None and run.status is RunStatus.WAITING:
+        flash("Changed. So many badges at once wait for you: look at the list, and confirm it.", "warning")
+        return redirect(url_for("runs.run", course_id=course_id, run_id=run.id), 303)
+    flash("Changed. Whoever has the badge keeps it.", "success")
+    return redirect(url_for("rules.rule", course_id=course_id, rule_id=rule_id), 303)
+
+
+def _draft_of(version: RuleVersion) -> Draft:
+    return Draft(
+        version.criteria,
+        counts_from=version.counts_from,
+        counts_until=version.counts_until,
+        fully_graded=version.fully_graded,
+        needs_approval=version.needs_approval,
+        on_fall=version.on_fall,
+        repeat=version.repeat,
+    )
