@@ -193,7 +193,7 @@ def test_an_lms_at_another_host_than_its_issuer_shows_the_tool(world: World, con
     def claims(launch: Any, nonce: str) -> dict[str, Any]:
         told = original(launch, nonce)
         moved = {name: value for name, value in told.items() if isinstance(value, dict)}
-        return told | json.loads(json.dumps(moved).replace(world.lms_url, school))
+        return {**told, **json.loads(json.dumps(moved).replace(world.lms_url, school))}
 
     world.lms.claims = claims  # type: ignore[method-assign]
     page = context.new_page()
