@@ -1,12 +1,14 @@
 """A course is a wall: wrong course, wrong role, no visit; for every page and every form that there is."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import requests
-from sqlalchemy import inspect, select
+from sqlalchemy import inspect, select, update
 
 from lti_tool.db import Base
+from lti_tool.models import Visit
 from lti_tool.sandbox.visitor import HTML, Visitor
 from lti_tool.web.access import NO_ENTRY
 from tests.world import CHEMISTRY, LEARNER, TEACHER, TUTOR, World
@@ -125,6 +127,15 @@ def test_two_courses_in_one_browser_do_not_mix(world: World) -> None:
         "/courses/1/", "/courses/1/learners", "/courses/2/", "/courses/2/mine/"
     )}  # fmt: skip
     assert answers == {"/courses/1/": 200, "/courses/1/learners": 200, "/courses/2/": 404, "/courses/2/mine/": 200}
+
+
+def test_a_visit_ends(world: World) -> None:
+    teacher = world.ready_course()
+    assert ask(teacher, world, "GET", "/courses/1/").status_code == 200
+    with world.tools.database.write() as session:
+        session.execute(update(Visit).values(expires_at=datetime.now(UTC) - timedelta(seconds=1)))
+        session.commit()
+    assert stands_at_the_wall(ask(teacher, world, "GET", "/courses/1/"))
 
 
 def test_another_person_in_the_same_browser_ends_the_former_visit(world: World) -> None:
