@@ -47,6 +47,9 @@ class Platform(Base):
     def frame_origins(self) -> list[str]:
         """Origins whose pages may show the tool in a frame (for `frame-ancestors`)."""
         origins = {_origin(self.issuer), _origin(self.auth_login_url)}
+        # Blackboard's and Schoology's issuers, too, are no addresses of an institution: its host is told by launches.
+        scheme = urlsplit(self.issuer).scheme
+        origins |= {f"{scheme}://{d.host}" for d in self.deployments if d.approved and d.host}
         # Every institution on Canvas has the same issuer but pages of its own host.
         return sorted(origins | ({CANVAS_FRAMES} if self.issuer in CANVAS_ISSUERS else set()))
 

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lti_tool.db import get_or_create, wake
+from lti_tool.errors import ConflictError
 from lti_tool.logs import get_logger
 from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.nrps import Member, Roster, for_link, read_roster
@@ -25,6 +26,19 @@ def refresh_if_stale(session: Session, course: Course, now: datetime) -> None:
     """Ask for the roster to be read again unless that was done within the last ten minutes."""
     if course.memberships_url and (course.roster_synced_at is None or course.roster_synced_at < now - STALE_AFTER):
         wake(session, "roster", course.id)
+
+
+def ask(tools: Toolbox, course_id: int) -> None:
+    """Let the whole roster be read again at once; raises ConflictError where the platform offers none."""
+    with tools.database.write() as session:
+        course = session.get_one(Course, course_id)
+        if not course.memberships_url:
+            raise ConflictError(
+                "The LMS does not tell who is in this course. Ask its administrator to let Badges read it."
+            )
+        course.roster_synced_at = course.roster_differences_url = None
+        wake(session, "roster", course_id)
+        session.commit()
 
 
 def sync(tools: Toolbox, course_id: int, now: datetime, *, force: bool = False) -> bool:

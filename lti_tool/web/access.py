@@ -7,7 +7,7 @@ several tabs never mix, and one browser may be a teacher here and a learner ther
 import hashlib
 import secrets
 
-from flask import Request, session
+from flask import Request, g, session
 from flask_login import LoginManager, UserMixin, current_user
 
 from lti_tool.errors import ConflictError, NotFoundError
@@ -112,4 +112,7 @@ def _load_visitor(request: Request) -> Visitor | Administrator | None:
     if course_id is None or "sid" not in session:
         return None
     visit = launches.find_visit(tools(), session_digest(), course_id, utc_now())
-    return Visitor(visit) if visit else None
+    if visit is None:
+        return None
+    g.frame_origin = visit.return_url or ""
+    return Visitor(visit)

@@ -28,6 +28,8 @@ class Attention:
     action_label: str | None
     action_url: str | None
     new_tab: bool = False
+    # Whether the action changes something, hence is a form and no link.
+    is_form: bool = False
 
 
 def checklist(report: CourseReport, course_id: int, connect_url: str) -> list[Step]:
@@ -116,7 +118,9 @@ def attention(report: CourseReport, course_id: int, connect_url: str) -> list[At
         if not (stuck.is_no_connection and found):
             found.append(_of_awards(stuck, course_id, connect_url))
     if report.roster_error:
-        found.append(Attention("The list of learners could not be read from the LMS", report.roster_error, None, None))
+        title = "The course list could not be read from the LMS"
+        again = url_for("course.read_roster", course_id=course_id)
+        found.append(Attention(title, report.roster_error, "Read it again", again, is_form=True))
     if report.pull_error:
         what = "The results" if report.pull_has_failed else "Some results"
         # Events go on to bring results; only what they do not tell is missing.

@@ -3,7 +3,7 @@
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from lti_tool.services import admins, awarding, connections, copies, grants, pulls, revocation
+from lti_tool.services import admins, awarding, connections, copies, grants, pulls, revocation, roster
 from lti_tool.services.reports.award import award_view
 from lti_tool.services.reports.course import course_report
 from lti_tool.services.reports.learners import learner_table
@@ -98,6 +98,15 @@ def learners(course_id: int) -> str:
         query=query,
         pager=pager("course.learners", table.page, table.pages, table.total, course_id=course_id, q=query or None),
     )
+
+
+@blueprint.post("/roster")
+def read_roster(course_id: int) -> Response:
+    """Read the course list from the LMS again."""
+    access.enter_as_teacher()
+    roster.ask(tools(), course_id)
+    flash("The course list is being read from the LMS. Reload this page in a moment.", "success")
+    return redirect(url_for("course.learners", course_id=course_id), 303)
 
 
 @blueprint.get("/awards/<int:award_id>")

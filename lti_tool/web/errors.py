@@ -20,6 +20,7 @@ from lti_tool.web.access import SignInError
 log = get_logger(__name__)
 
 HTTP_ADVICE = {
+    400: "What was sent is not complete. Go back, load the page again, and try once more.",
     404: "There is nothing at this address. Open Badges from your course in the LMS.",
     405: "This address does not take that kind of request.",
     413: "What was sent is too large. Send it in smaller parts.",

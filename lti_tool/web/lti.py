@@ -79,6 +79,7 @@ def launch() -> AnyResponse:
         if page is None:
             raise
         return make_response(page)
+    g.frame_origin = verified.launch.return_url or ""
     if not cookieless.has_cookie(request.form["state"]):
         return _without_cookie(verified)
     landing = launches.record(tools(), verified, session_digest(create=True), now)

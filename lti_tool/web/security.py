@@ -5,6 +5,7 @@ import time
 from flask import Flask, Response, g, request
 from sqlalchemy import select
 from sqlalchemy.exc import DatabaseError
+from sqlalchemy.orm import selectinload
 
 from lti_tool.logs import get_logger
 from lti_tool.lti.addresses import origin_text
@@ -30,7 +31,8 @@ class _Origins:
             return
         try:
             with tools().database.read() as session:
-                platforms = session.scalars(select(Platform).where(Platform.enabled)).all()
+                query = select(Platform).where(Platform.enabled).options(selectinload(Platform.deployments))
+                platforms = session.scalars(query).all()
                 servers = session.scalars(select(BadgrServer)).all()
         except DatabaseError:
             # The page that says so must still come out: what was known before holds on.
@@ -65,7 +67,8 @@ def _policy(origins: _Origins) -> str:
     is_top_level = request.blueprint in ("badgr", "my")
     if request.endpoint not in ("static", "health.healthz"):
         origins.refresh()
-    # `frame_origin`: the LMS that shows the page of a valid registration link, known only afterwards;
+    # `frame_origin`: the LMS that shows this page, as a signed launch or a valid registration link said. It may have
+    # more hosts than its registration names;
     # `form_origin`: the LMS that a form of this page leads to.
     # Pages that lead to consent are never shown in a frame, where a stranger could lay something over them.
     frames = [] if is_top_level else [*origins.frames, origin_text(g.get("frame_origin", ""))]

@@ -1,5 +1,6 @@
 """The journey as people make it: in real Chromium, in a frame, third-party cookies blocked, by clicking."""
 
+import json
 import re
 from typing import Any
 
@@ -182,3 +183,22 @@ def test_a_launch_that_fails_says_which_check_and_whom_to_ask(
     expect(page.get_by_role("heading", name="Badges could not be opened")).to_be_visible()
     expect(page.get_by_text("For whoever helps you")).to_be_visible()
     check(page, shoot, "1-failed")
+
+
+def test_an_lms_at_another_host_than_its_issuer_shows_the_tool(world: World, context: BrowserContext) -> None:
+    # As Blackboard and Schoology, whose issuers are no addresses of an institution.
+    school = world.lms_url.replace("localhost", "school.localhost")
+    original = world.lms.claims
+
+    def claims(launch: Any, nonce: str) -> dict[str, Any]:
+        told = original(launch, nonce)
+        moved = {name: value for name, value in told.items() if isinstance(value, dict)}
+        return {**told, **json.loads(json.dumps(moved).replace(world.lms_url, school))}
+
+    world.lms.claims = claims  # type: ignore[method-assign]
+    page = context.new_page()
+    page.goto(f"{school}/courses/{BIOLOGY}/badges?as={TEACHER}")
+    frame = page.frame_locator("iframe[name=tool]")
+    expect(frame.get_by_role("heading", name="Set up badges in four steps")).to_be_visible()
+    frame.get_by_role("link", name="Learners").click()
+    expect(frame.get_by_role("heading", name="Learners")).to_be_visible()

@@ -148,3 +148,15 @@ def test_the_rosters_second_page_is_read(world: World) -> None:
     assert len(names) == 12
     assert "Ximena Torres" in names
     assert not {"Terry Teacher", "Yann Yesterday", "Olive Observer", "Test Student"} & set(names)
+
+
+def test_opening_pages_grants_nothing(world: World) -> None:
+    teacher = world.ready_course(scope="from_now")
+    # Ola has reached the threshold before the rule was there.
+    learner = world.launch(EARLY)
+    for page in ("mine/", "mine/accounts"):
+        learner.open(world.course_url(learner) + page)
+    for page in ("", "learners", "rules/1"):
+        teacher.open(world.course_url(teacher) + page)
+    world.sweep()
+    assert world.badgr.live_assertions() == []

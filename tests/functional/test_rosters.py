@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from lti_tool.models import Course, Enrolment, Person
+from lti_tool.sandbox.faults import Fault
 from lti_tool.sandbox.lms.people import LEARNER as LEARNER_ROLE
 from lti_tool.sandbox.lms.people import Member
 from lti_tool.sandbox.lms.people import Person as LmsPerson
@@ -91,3 +92,27 @@ def test_a_link_that_is_gone_leaves_the_roster_as_it_is(world: World) -> None:
     assert LEARNER in active(world)
     with world.tools.database.read() as session:
         assert session.get_one(Course, 1).roster_error is None
+
+
+def test_a_teacher_reads_the_course_list_again_by_a_button(telling: World) -> None:
+    teacher = telling.launch(TEACHER)
+    leave_and_join(telling)
+    teacher.open(telling.course_url(teacher) + "learners").submit("/roster")
+    assert "It is being read from the LMS." in teacher.text
+    telling.lms.requests.clear()
+    telling.work()
+    # Whole, not by differences, though it was read a moment ago.
+    assert not any("since=" in request for request in roster_requests(telling))
+    assert "Nia New" in teacher.open(teacher.url).text
+    assert "Lea Learner" not in teacher.text
+    assert "Last read" in teacher.text
+
+
+def test_a_course_list_that_cannot_be_read_is_said_and_read_again_by_a_click(world: World) -> None:
+    world.lms.faults.add(Fault("/lti/nrps/", status=403, times=1))
+    teacher = world.launch(TEACHER)
+    assert "The course list could not be read from the LMS" in teacher.open(teacher.url).text
+    teacher.submit("/roster")
+    world.work()
+    assert "could not be read" not in teacher.open(world.course_url(teacher)).text
+    assert LEARNER in active(world)

@@ -1,12 +1,14 @@
 """A course is a wall: wrong course, wrong role, no visit; for every page and every form that there is."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import requests
-from sqlalchemy import inspect, select
+from sqlalchemy import inspect, select, update
 
 from lti_tool.db import Base
+from lti_tool.models import Visit
 from lti_tool.sandbox.visitor import HTML, Visitor
 from lti_tool.web.access import NO_ENTRY
 from tests.world import CHEMISTRY, LEARNER, TEACHER, TUTOR, World
@@ -15,7 +17,7 @@ from tests.world import CHEMISTRY, LEARNER, TEACHER, TUTOR, World
 BY_TICKET = "choosing.choose"
 # What a visit or a worker writes by itself.
 PASSING = {"visit", "heartbeat", "one_time_token", "admin_visit"}
-OBSERVER = "21"
+OBSERVER, LMS_ADMINISTRATOR = "21", "2"
 
 
 def course_paths(world: World, course_id: int, method: str, *, of_learner: bool | None = None) -> Iterator[str]:
@@ -127,6 +129,15 @@ def test_two_courses_in_one_browser_do_not_mix(world: World) -> None:
     assert answers == {"/courses/1/": 200, "/courses/1/learners": 200, "/courses/2/": 404, "/courses/2/mine/": 200}
 
 
+def test_a_visit_ends(world: World) -> None:
+    teacher = world.ready_course()
+    assert ask(teacher, world, "GET", "/courses/1/").status_code == 200
+    with world.tools.database.write() as session:
+        session.execute(update(Visit).values(expires_at=datetime.now(UTC) - timedelta(seconds=1)))
+        session.commit()
+    assert stands_at_the_wall(ask(teacher, world, "GET", "/courses/1/"))
+
+
 def test_another_person_in_the_same_browser_ends_the_former_visit(world: World) -> None:
     browser = world.launch(TEACHER)
     world.launch(LEARNER, CHEMISTRY, browser)
@@ -149,6 +160,46 @@ def test_observers_get_neither_page(world: World) -> None:
     world.launch(TEACHER)
     for path in course_paths(world, 1, "GET", of_learner=False):
         assert stands_at_the_wall(ask(observer, world, "GET", path)), path
+
+
+# What the administrator of an LMS may see and do there; everything else is for local accounts.
+OPEN_TO_LMS_ADMINISTRATORS = {
+    "admin.overview", "admin.platform", "admin.awards", "admin.retry_award", "admin.check", "admin.check_one",
+    "admin.people", "admin.audit", "admin.sign_out",
+}  # fmt: skip
+OPEN_TO_ALL = {"admin.sign_in", "admin.sign_out"}
+
+
+def admin_paths(world: World, method: str, beside: set[str]) -> Iterator[str]:
+    """Every address of the administrator's pages that takes the method."""
+    for rule in world.app.url_map.iter_rules():
+        if rule.endpoint.startswith("admin") and rule.endpoint not in beside and method in (rule.methods or ()):
+            values: dict[str, Any] = dict.fromkeys(rule.arguments, 1)
+            yield world.app.url_map.bind("").build(rule.endpoint, values, method=method)
+
+
+def test_no_page_of_administrators_opens_for_anybody_else(world: World) -> None:
+    visitors = (Visitor(), world.ready_course(), world.launch(LEARNER))
+    before, tried = everything(world), 0
+    for method in ("GET", "POST"):
+        for path in admin_paths(world, method, OPEN_TO_ALL):
+            for visitor in visitors:
+                response = ask(visitor, world, method, path)
+                assert (response.status_code, response.headers.get("Location")) == (303, "/admin/sign-in"), path
+                tried += 1
+    assert tried > 60
+    assert everything(world) == before
+
+
+def test_an_administrator_of_an_lms_opens_no_page_of_the_local_ones(world: World) -> None:
+    world.ready_course()
+    visitor = world.launch(LMS_ADMINISTRATOR)
+    assert ask(visitor, world, "GET", "/admin/").status_code == 200
+    before = everything(world)
+    for method in ("GET", "POST"):
+        for path in admin_paths(world, method, OPEN_TO_LMS_ADMINISTRATORS | OPEN_TO_ALL):
+            assert ask(visitor, world, method, path).status_code == 404, (method, path)
+    assert everything(world) == before
 
 
 def test_pages_are_html_for_people(world: World) -> None:

@@ -79,7 +79,7 @@ class Lms:
         told: list[tuple[str, str, Known]] = []
         for learner in range(LEARNERS):
             sub = f"s{learner}"
-            for activity in self.rng.sample(range(ACTIVITIES), 4):
+            for activity in self.rng.sample(range(ACTIVITIES), 3):
                 told += self._work(sub, f"a{activity:02}", start)
         told.sort(key=lambda one: one[2].at)
         return told
@@ -95,7 +95,7 @@ class Lms:
             scores = sorted(self.rng.uniform(0, 10) for _ in range(steps))
         for second, score in zip(times, scores, strict=False):
             hidden = before is None and steps == 1 and self.rng.random() < 0.1
-            one = Known(start + timedelta(seconds=second), round(score, 2), self._progress(before), not hidden)
+            one = Known(start + timedelta(seconds=second), round(score, 6), self._progress(before), not hidden)
             before = self.known[sub, activity] = one
             yield sub, activity, one
 

@@ -282,7 +282,11 @@ def test_a_page_is_asked_for_again_where_that_may_help(
     patient: ServiceClient, world: World, failures: int, status: int
 ) -> None:
     answers = iter([json_answer({}, status)] * failures)
-    world.server.answers["/items"] = lambda request: next(answers, json_answer(["x"]))(request)
+
+    def answer(request: Request) -> Response:
+        return next(answers, json_answer(["x"]))(request)
+
+    world.server.answers["/items"] = answer
     assert pages(patient, world) == [["x"]]
     assert world.server.count("/items") == failures + 1
 

@@ -1,0 +1,72 @@
+"""Who may show the tool in a frame: the pages of the LMSs that are known, and nobody else."""
+
+import json
+import re
+
+import pytest
+
+from lti_tool.lti.claims import LTI
+from lti_tool.sandbox.visitor import Visitor
+from lti_tool.services import onboarding, registration
+from lti_tool.web import security
+from tests.functional.test_admin import now
+from tests.world import TEACHER, World
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every answer look at the database."""
+    monkeypatch.setattr(security, "CACHE_SECONDS", 0)
+
+
+def frames(world: World, path: str, visitor: Visitor | None = None) -> list[str]:
+    """Who may frame a page."""
+    response = (visitor or Visitor()).browser.session.get(world.tool_url + path, timeout=10)
+    found = re.search(r"frame-ancestors ([^;]*)", response.headers["Content-Security-Policy"])
+    assert found
+    return found[1].split()
+
+
+def show_pages_from(world: World, host: str, claim: str = "") -> None:
+    """Let the LMS be at another host than its issuer says, as Blackboard's are, and Canvas's with own names."""
+    original = world.lms.claims
+
+    def claims(*args: object, **more: object) -> dict[str, object]:
+        told: dict[str, object] = original(*args, **more)  # type: ignore[arg-type]
+        moved = {name: value for name, value in told.items() if isinstance(value, dict) and claim in ("", name)}
+        return told | json.loads(json.dumps(moved).replace("http://localhost", f"http://{host}"))  # type: ignore[no-any-return]
+
+    world.lms.claims = claims  # type: ignore[method-assign]
+
+
+def test_only_known_lmss_may_frame_the_tool(world: World) -> None:
+    for path in ("/courses/1/", "/nowhere", "/admin/sign-in", "/lti/login"):
+        assert frames(world, path) == [world.lms_url], path
+    assert frames(world, "/my/") == frames(world, "/badgr/connect") == ["'none'"]
+
+
+def test_an_lms_that_is_switched_off_may_not(world: World) -> None:
+    registration.set_enabled(world.tools, 1, now(), enabled=False)
+    assert frames(world, "/courses/1/") == ["'none'"]
+
+
+def test_an_lms_at_another_host_than_its_issuer_may_from_its_first_launch_on(world: World) -> None:
+    port = world.lms_url.rpartition(":")[2]
+    school = f"http://school.localhost:{port}"
+    show_pages_from(world, "school.localhost")
+    teacher = world.launch(TEACHER)
+    assert set(frames(world, "/courses/1/", teacher)) == {world.lms_url, school}
+    # The pages that come before a visit, too.
+    assert set(frames(world, "/lti/login")) == {world.lms_url, school}
+    onboarding.set_approved(world.tools, 1, "test", now(), approved=False)
+    assert frames(world, "/lti/login") == [world.lms_url]
+
+
+def test_the_page_that_a_launch_came_from_may_show_what_it_opened(world: World) -> None:
+    # An institution on Canvas may be at an address of its own one time, and at Canvas's the other.
+    school = f"http://canvas.school.localhost:{world.lms_url.rpartition(':')[2]}"
+    show_pages_from(world, "canvas.school.localhost", f"{LTI}launch_presentation")
+    teacher = world.launch(TEACHER)
+    assert set(frames(world, "/courses/1/", teacher)) == {world.lms_url, school}
+    # For this visit, and for no other.
+    assert frames(world, "/courses/1/") == [world.lms_url]
