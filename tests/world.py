@@ -1,6 +1,7 @@
 """The tool with a sandbox LMS and a sandbox Badgr, all over HTTP on free ports of this machine."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -184,7 +185,14 @@ def running_world(
         storage = app.extensions["lti_badges"].queue.huey.storage
         storage.blocking = False
         # A thread of this server lives for one request only, and PostgreSQL's queue keeps a connection per thread.
-        app.teardown_request(lambda _: storage.close())
+        # Two at once must not both find a connection to close.
+        one_at_a_time = threading.Lock()
+
+        def close_storage(_: BaseException | None) -> None:
+            with one_at_a_time:
+                storage.close()
+
+        app.teardown_request(close_storage)
         stack.callback(storage.close)
         tools: Toolbox = app.extensions["lti_badges"].tools
         stack.callback(tools.database.dispose)

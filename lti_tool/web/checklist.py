@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from flask import url_for
 
 from lti_tool.services.reports.course import CourseReport, Stuck
+from lti_tool.web.filters import moment
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def attention(report: CourseReport, course_id: int, connect_url: str) -> list[At
         found.append(
             Attention(
                 "The connection to Badgr will end",
-                f"Badgr gave no way to renew it: it ends on {report.connection.ends_at:%Y-%m-%d %H:%M} UTC.",
+                f"Badgr gave no way to renew it: it ends on {moment(report.connection.ends_at)}.",
                 "Connect again",
                 connect_url,
                 new_tab=True,

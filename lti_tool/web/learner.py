@@ -3,6 +3,7 @@
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from lti_tool.errors import ConflictError
 from lti_tool.services import backpacks
 from lti_tool.services.reports.learner import learner_report
 from lti_tool.web import access
@@ -63,12 +64,16 @@ def accounts(course_id: int) -> str:
 
 
 @blueprint.get("/accounts/<int:backpack_id>")
-def account(course_id: int, backpack_id: int) -> str:
+def account(course_id: int, backpack_id: int) -> str | Response:
     """Every badge in one of the learner's accounts."""
     visit = access.enter()
     with tools().database.read() as session:
         found = next((b for b in backpacks.of_person(session, visit.person_id) if b.id == backpack_id), None)
-    badges = backpacks.badges(tools(), visit.person_id, backpack_id, utc_now())
+    try:
+        badges = backpacks.badges(tools(), visit.person_id, backpack_id, utc_now())
+    except ConflictError:
+        # That page says that the account has ended, and how to go on.
+        return redirect(url_for("learner.accounts", course_id=course_id), 303)
     return render_template("learner/account.html", course=visit.course, backpack=found, badges=badges)
 
 

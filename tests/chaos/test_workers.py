@@ -110,6 +110,26 @@ def test_a_worker_is_killed_while_it_renews_the_connection(world: World) -> None
     assert len(world.badgr.live_assertions(LEARNER_ADDRESS)) == 1
 
 
+@pytest.mark.parametrize("after_work", [True, False])
+def test_a_worker_is_killed_while_it_revokes(world: World, after_work: bool) -> None:
+    teacher = world.ready_course()
+    world.grade(LEARNER, score=10)
+    world.work()
+    award = world.award_of(LEARNER)
+    teacher.open(f"{world.course_url(teacher)}awards/{award.id}").submit("/revoke", {"reason": "Wrong person"})
+    world.badgr.faults.add(Fault("/v2/assertions/", "delay", "DELETE", after_work=after_work, delay=30))
+    with worker(world) as first:
+        wait_for(lambda: world.badgr.faults.struck > 0, "the first worker waits for Badgr")
+        first.kill()
+        first.wait()
+    assert world.award_of(LEARNER).status is AwardStatus.REVOKING
+    time.sleep(LEASE_SECONDS)
+    with worker(world):
+        wait_for(lambda: world.award_of(LEARNER).status is AwardStatus.REVOKED, "the second worker finishes it")
+    assert world.held_by(LEARNER_ADDRESS) == []
+    assert world.badgr.assertions[award.assertion_id or ""].revocation_reason == "Wrong person"
+
+
 def test_a_worker_killed_in_the_middle_of_an_event(world: World) -> None:
     world.ready_course()
     with worker(world) as first:

@@ -47,7 +47,9 @@ def test_a_teacher_revokes_with_a_reason(world: World, user: str) -> None:
     assert award.status is AwardStatus.REVOKED
     assert [step.kind for step in award.steps][-2:] == ["revoking", "revoked"]
     assert "Terry Teacher revokes it: Grade corrected" in teacher.open(teacher.url).text
-    assert "Revoked" in world.launch(LEARNER).text
+    learner = world.launch(LEARNER)
+    assert "Revoked" in learner.text
+    assert "0 of 1 badge earned" in learner.text
 
 
 def test_staff_is_not_offered_what_it_may_not_do(world: World) -> None:
