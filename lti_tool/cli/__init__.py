@@ -10,6 +10,7 @@ from lti_tool.cli.badgr_servers import badgr_server
 from lti_tool.cli.connections import connection
 from lti_tool.cli.demo import demo
 from lti_tool.cli.platforms import platform
+from lti_tool.cli.reconcile import reconcile
 from lti_tool.cli.running import migrate, serve, worker
 from lti_tool.cli.sources import source
 from lti_tool.errors import LtiBadgesError
@@ -39,6 +40,7 @@ for command in (
     source,
     keys,
     award,
+    reconcile,
 ):
     commands.add_command(command)
 commands.add_command(connection, "connections")

@@ -156,3 +156,14 @@ def test_an_award_explains_itself(world: World, run: Run) -> None:
     told = json.loads(run(f"award explain {award.id} --json")[1])
     assert [step["kind"] for step in told["steps"]][-1] == "issued"
     assert run("award explain 999")[0] == 1
+
+
+def test_everything_can_be_read_anew(run: Run, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LTI_BADGES_ALLOW_PRIVATE_ADDRESSES", "true")
+    world.ready_course()
+    status, out, _ = run("reconcile --json")
+    assert status == 0
+    (row,) = json.loads(out)
+    assert (row["course"], row["title"]) == (1, "Biology 101")
+    assert isinstance(row["results"], int)
+    assert run("reconcile --course 99 --json")[1].strip() == "[]"
