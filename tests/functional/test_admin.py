@@ -290,7 +290,7 @@ def test_stuck_awards_are_listed_and_sent_again(world: World, admin: Visitor) ->
     assert world.held_by(LEARNER_ADDRESS) == ["Algebra I"]
     assert "An administrator asked to send it again." in [step.text for step in world.award_of(LEARNER).steps]
     assert actions(world)[-1] == "sent again"
-    assert f"sent again: award {world.award_of(LEARNER).id}" in admin.open(f"{world.tool_url}/admin/audit").text
+    assert f"sent again : award {world.award_of(LEARNER).id}" in admin.open(f"{world.tool_url}/admin/audit").text
 
 
 def test_an_administrator_of_another_installation_sees_no_award(world: World) -> None:
