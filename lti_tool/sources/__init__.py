@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from lti_tool.sources import pull, standard
+from lti_tool.sources import notices, pull, standard
 from lti_tool.sources.kind import SourceKind
 
-KINDS: Mapping[str, SourceKind] = {"standard": standard.KIND, "pull": pull.KIND}
+KINDS: Mapping[str, SourceKind] = {"standard": standard.KIND, "pull": pull.KIND, "notices": notices.KIND}
 
 __all__ = ["KINDS"]
