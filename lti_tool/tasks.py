@@ -10,7 +10,7 @@ from huey.consumer import Consumer
 from sqlalchemy import make_url
 
 from lti_tool.logs import get_logger
-from lti_tool.services import changes, columns, delivery, evaluation, intake, pulls, revocation, roster, upkeep
+from lti_tool.services import changes, columns, delivery, evaluation, intake, notices, pulls, revocation, roster, upkeep
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -33,6 +33,7 @@ class Queue:
             "person": self._task("person", lambda row_id: evaluation.evaluate_due(tools, row_id, _now())),
             "pull": self._task("pull", lambda row_id: pulls.pull(tools, row_id, _now())),
             "refresh": self._task("refresh", lambda row_id: pulls.now_by_hand(tools, row_id, _now())),
+            "notices": self._task("notices", lambda row_id: notices.register(tools, row_id, _now())),
             "roster": self._task("roster", lambda row_id: roster.sync(tools, row_id, _now())),
         }
         self.huey.periodic_task(crontab(minute="*"), name="sweep")(self.sweep)

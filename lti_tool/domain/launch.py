@@ -116,6 +116,8 @@ class Launch:
     line_item_url: str | None = None
     content_request: ContentRequest | None = None
     link: LaunchLink | None = None
+    # Where the platform takes an address for notices of copied courses; None where it sends none.
+    notices_url: str | None = None
 
 
 def role_of(roles: Iterable[str]) -> Role:

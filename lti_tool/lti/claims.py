@@ -23,6 +23,9 @@ LTI = "https://purl.imsglobal.org/spec/lti/claim/"
 AGS = "https://purl.imsglobal.org/spec/lti-ags/claim/endpoint"
 NRPS = "https://purl.imsglobal.org/spec/lti-nrps/claim/namesroleservice"
 NRPS_SCOPE = "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"
+NOTICES = "https://purl.imsglobal.org/spec/lti/claim/platformnotificationservice"
+NOTICE_SCOPE = "https://purl.imsglobal.org/spec/lti/scope/noticehandlers"
+COPY_NOTICE = "LtiContextCopyNotice"
 DEEP_LINKING = "https://purl.imsglobal.org/spec/lti-dl/claim/"
 RULE_PARAMETER = "lti_badges_rule"
 HISTORY_PARAMETER = "context_history"
@@ -157,6 +160,15 @@ def site_of(claims: Claims) -> LaunchSite:
     )
     host = next((urlsplit(url).netloc.lower() for url in told if url), "")
     return LaunchSite(host[:255], text_of(group_of(claims, f"{LTI}tool_platform"), "product_family_code", 100))
+
+
+def notices_url_of(claims: Claims) -> str | None:
+    """Where the platform takes an address for notices of copied courses; None where it tells of none (PNS 1.0)."""
+    service = group_of(claims, NOTICES)
+    is_offered = COPY_NOTICE in texts_of(service, "notice_types_supported") and NOTICE_SCOPE in texts_of(
+        service, "scope"
+    )
+    return address_of(service, "platform_notification_service_url") if is_offered else None
 
 
 def rule_number_of(claims: Claims) -> str:

@@ -168,6 +168,20 @@ class LtiServiceError(Exception):
         self.retry_after = retry_after
 
 
+class NoticeError(LtiBadgesError):
+    """A notice of a platform was refused; `code` is a stable word, mostly that of a launch with the same fault."""
+
+    status = 401
+    title = "The notice was not accepted"
+
+    def __init__(self, platform: str, code: str) -> None:
+        super().__init__(
+            f"It is not certain that {platform} has sent this notice to this tool ({code}). Notices are signed with "
+            "the key of the LMS, for the client id of the tool, and sent at once."
+        )
+        self.code = code
+
+
 class RegistrationError(LtiBadgesError):
     """A registration by the LMS did not come about; nothing was stored."""
 

@@ -20,6 +20,7 @@ from lti_tool.lti.claims import (
     course_of,
     group_of,
     link_of,
+    notices_url_of,
     person_of,
     rule_number_of,
     site_of,
@@ -97,4 +98,5 @@ def _launch(message: LaunchMessage) -> Launch:
         line_item_url=address_of(group_of(message.claims, AGS), "lineitem"),
         content_request=content_request_of(message.claims),
         link=link_of(message.claims),
+        notices_url=notices_url_of(message.claims),
     )

@@ -13,10 +13,12 @@ from lti_tool.lti.claims import (
     HISTORY_PARAMETER,
     ID_LENGTH,
     LINK_HISTORY_PARAMETER,
+    NOTICE_SCOPE,
     NRPS_SCOPE,
     group_of,
     id_of,
     text_of,
+    texts_of,
 )
 from lti_tool.lti.errors import RegistrationError
 
@@ -73,6 +75,8 @@ class PlatformConfiguration:
     registration_url: str
     family: str
     name: str
+    # Whether it has notices of copied courses to give (LTI Platform Notification Service 1.0).
+    tells_of_copies: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ def read_configuration(http: requests.Session, url: str, token: str | None) -> P
         registration_url=_address(body, "registration_endpoint"),
         family=text_of(group_of(body, PLATFORM_CONFIGURATION), "product_family_code", 100),
         name=text_of(group_of(body, PLATFORM_CONFIGURATION), f"{CANVAS}/account_name", 200),
+        tells_of_copies=NOTICE_SCOPE in texts_of(body, "scopes_supported"),
     )
     _check_hosts(url, found)
     return found
@@ -111,7 +116,8 @@ def register(
     http: requests.Session, platform: PlatformConfiguration, tool: ToolAddresses, token: str | None
 ) -> Registered:
     """Send our metadata to the platform (§3.5); raises RegistrationError."""
-    body = _exchange(http, "POST", platform.registration_url, token, client_metadata(tool, platform.family))
+    metadata = client_metadata(tool, platform.family, tells_of_copies=platform.tells_of_copies)
+    body = _exchange(http, "POST", platform.registration_url, token, metadata)
     client_id = id_of(body, "client_id")
     if not client_id:
         raise RegistrationError("The LMS accepted the registration, but gave no client id.")
@@ -119,9 +125,13 @@ def register(
     return Registered(client_id, deployment_id or None)
 
 
-def client_metadata(tool: ToolAddresses, family: str) -> dict[str, Any]:
-    """What the tool says of itself (§3.5.1), with what this family of LMS wants to hear."""
+def client_metadata(tool: ToolAddresses, family: str, *, tells_of_copies: bool = False) -> dict[str, Any]:
+    """What the tool says of itself (§3.5.1), with what this family of LMS wants to hear.
+
+    Only a platform that `tells_of_copies` is asked for notices: others may refuse a scope that they do not know.
+    """
     is_canvas = family == "canvas"
+    scopes = (*SCOPES, NOTICE_SCOPE) if is_canvas or tells_of_copies else SCOPES
     configuration = {
         "domain": tool.domain,
         "description": DESCRIPTION,
@@ -143,7 +153,7 @@ def client_metadata(tool: ToolAddresses, family: str) -> dict[str, Any]:
         "jwks_uri": tool.jwks_url,
         "logo_uri": tool.icon_url,
         "token_endpoint_auth_method": "private_key_jwt",
-        "scope": " ".join(SCOPES),
+        "scope": " ".join(scopes),
         TOOL_CONFIGURATION: configuration,
     }
 
@@ -159,7 +169,7 @@ def canvas_document(tool: ToolAddresses) -> dict[str, Any]:
         "oidc_initiation_url": tool.login_url,
         "target_link_uri": tool.launch_url,
         "public_jwk_url": tool.jwks_url,
-        "scopes": list(SCOPES),
+        "scopes": [*SCOPES, NOTICE_SCOPE],
         "custom_fields": PARAMETERS | CANVAS_PARAMETERS,
         "extensions": [
             {

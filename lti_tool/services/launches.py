@@ -12,7 +12,18 @@ from lti_tool.domain.launch import Launch, LaunchCourse, LaunchPerson
 from lti_tool.logs import get_logger
 from lti_tool.lti.launch import VerifiedLaunch, consume_nonce
 from lti_tool.models import Course, Deployment, Enrolment, Person, Rule, Visit
-from lti_tool.services import admins, awarding, columns, copies, evaluation, matching, onboarding, pulls, roster
+from lti_tool.services import (
+    admins,
+    awarding,
+    columns,
+    copies,
+    evaluation,
+    matching,
+    notices,
+    onboarding,
+    pulls,
+    roster,
+)
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -36,6 +47,7 @@ def record(tools: Toolbox, verified: VerifiedLaunch, session_digest: str, now: d
         person = _store_person(session, launch.platform_id, launch.person, now)
         is_admin = launch.person.is_lms_administrator
         admins.enter_from_lms(session, person, deployment, session_digest, now, is_admin=is_admin)
+        notices.note_service(session, tools, deployment, launch.notices_url, now)
         if launch.course is None:
             session.commit()
             return Landing(None)

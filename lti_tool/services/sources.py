@@ -26,8 +26,10 @@ log = get_logger(__name__)
 LONGEST_OPTION = 2000
 # What a reader of results leaves behind is an event too, of a source that takes none from outside.
 PULL_KIND = "pull"
+# What an LMS tells of its courses by itself comes to an address that is made with the first launch.
+NOTICES_KIND = "notices"
 # What the tool makes by itself, and nobody sets up or changes.
-OWN_KINDS = (PULL_KIND,)
+OWN_KINDS = (PULL_KIND, NOTICES_KIND)
 
 
 @dataclass(frozen=True, repr=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from lti_tool.sources import caliper, canvas, moodle, openedx, pull, standard, xapi
+from lti_tool.sources import caliper, canvas, moodle, notices, openedx, pull, standard, xapi
 from lti_tool.sources.kind import SourceKind
 
 KINDS: Mapping[str, SourceKind] = {
@@ -12,6 +12,7 @@ KINDS: Mapping[str, SourceKind] = {
     "xapi": xapi.KIND,
     "moodle": moodle.KIND,
     "openedx": openedx.KIND,
+    "notices": notices.KIND,
     "pull": pull.KIND,
 }
 

@@ -3,8 +3,8 @@
 from flask import Blueprint, jsonify, request
 from werkzeug.wrappers import Response
 
-from lti_tool.services import intake
-from lti_tool.web.parts import tools, utc_now
+from lti_tool.services import intake, notices
+from lti_tool.web.parts import parts, tools, utc_now
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 
@@ -21,3 +21,10 @@ def receive(source_id: str) -> tuple[Response | str, int]:
     accepted = intake.accept(tools(), source_id, headers, query, request.get_data(), utc_now())
     body = accepted.answer.body
     return "" if body is None else jsonify(body), accepted.answer.status
+
+
+@blueprint.post("/<source_id>/notices")
+def notice(source_id: str) -> tuple[Response, int]:
+    """Take notices of an LMS in, such as that a course was copied (LTI Platform Notification Service 1.0)."""
+    new = notices.accept(tools(), parts().keysets, source_id, request.get_data(), utc_now())
+    return jsonify(new=new), 202

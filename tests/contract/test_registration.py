@@ -93,6 +93,15 @@ def test_canvas_hears_its_own_words() -> None:
     assert set(placements["LtiDeepLinkingRequest"]) == {"link_selection", "assignment_selection"}
 
 
+NOTICES = "https://purl.imsglobal.org/spec/lti/scope/noticehandlers"
+
+
+def test_notices_are_asked_for_only_where_there_are_some() -> None:
+    assert NOTICES not in client_metadata(TOOL, "moodle")["scope"].split()
+    assert NOTICES in client_metadata(TOOL, "canvas")["scope"].split()
+    assert NOTICES in client_metadata(TOOL, "desire2learn", tells_of_copies=True)["scope"].split()
+
+
 def test_both_ways_into_canvas_ask_for_the_same() -> None:
     document, metadata = canvas_document(TOOL), client_metadata(TOOL, "canvas")
     assert document["scopes"] == metadata["scope"].split()

@@ -19,6 +19,8 @@ class LmsConfig:
     ags_etags: bool = False
     # Moodle dates results, though AGS does not ask for it.
     ags_dates: bool = True
+    # Tell the tool when a course was copied (LTI Platform Notification Service 1.0).
+    notices: bool = False
     # The token of Moodle's web services, None while they are switched off; and the functions that it may not use.
     ws_token: str | None = None
     ws_refused: tuple[str, ...] = ()

@@ -9,7 +9,6 @@ import requests
 from flask import Blueprint, Response, abort, jsonify, render_template, request
 
 from lti_tool.sandbox.lms.config import Tool
-from lti_tool.sandbox.lms.scopes import SERVICE_SCOPES
 from lti_tool.sandbox.lms.store import state
 
 blueprint = Blueprint("oidc", __name__, url_prefix="/lti")
@@ -54,7 +53,7 @@ def token() -> tuple[Response, int]:
         if told.get("grant_type") != "client_credentials" or told.get("client_assertion_type") != CLIENT_ASSERTION:
             raise TokenError("unsupported_grant_type")
         _check_assertion(told.get("client_assertion", ""))
-        granted = [scope for scope in told.get("scope", "").split() if scope in SERVICE_SCOPES]
+        granted = [scope for scope in told.get("scope", "").split() if scope in state().scopes]
         if not granted:
             raise TokenError("invalid_scope")
     except TokenError as error:

@@ -6,7 +6,6 @@ from urllib.parse import urlencode, urlsplit
 
 from flask import Blueprint, Response, jsonify, render_template, request
 
-from lti_tool.sandbox.lms.scopes import SERVICE_SCOPES
 from lti_tool.sandbox.lms.store import state
 
 blueprint = Blueprint("registration", __name__)
@@ -43,7 +42,7 @@ def openid_configuration() -> Response:
             "jwks_uri": f"{base}/lti/jwks",
             "authorization_endpoint": f"{base}/lti/auth",
             "registration_endpoint": f"{base}/lti/registrations",
-            "scopes_supported": [*SERVICE_SCOPES, "openid"],
+            "scopes_supported": [*state().scopes, "openid"],
             "response_types_supported": ["id_token"],
             "subject_types_supported": ["public", "pairwise"],
             "id_token_signing_alg_values_supported": ["RS256"],

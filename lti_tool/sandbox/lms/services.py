@@ -10,8 +10,9 @@ from flask import Blueprint, Response, abort, jsonify, request
 
 from lti_tool.sandbox.lms import lineitems
 from lti_tool.sandbox.lms.lineitems import InvalidError, LineItem, StaleError
+from lti_tool.sandbox.lms.notices import COPY_NOTICE
 from lti_tool.sandbox.lms.people import Course, Member
-from lti_tool.sandbox.lms.scopes import LINE_ITEM, LINE_ITEM_READ, RESULT_READ, ROSTER, SCORE
+from lti_tool.sandbox.lms.scopes import LINE_ITEM, LINE_ITEM_READ, NOTICE_HANDLERS, RESULT_READ, ROSTER, SCORE
 from lti_tool.sandbox.lms.store import find_course, state
 
 blueprint = Blueprint("services", __name__, url_prefix="/lti")
@@ -155,6 +156,17 @@ def results(course_id: str, item_id: str) -> Response:
     return _versioned(response)
 
 
+@blueprint.put("/notice-handlers/1")
+def set_notice_handler() -> Response:
+    """Where notices of copied courses go (Canvas API, "Platform Notification Service"); empty is nowhere."""
+    _authorize(NOTICE_HANDLERS)
+    told = request.get_json()
+    if told.get("notice_type") != COPY_NOTICE or not isinstance(told.get("handler"), str):
+        abort(400, "notice_type or handler is not right")
+    state().notice_handler = told["handler"]
+    return jsonify(told)
+
+
 def _versioned(response: Response) -> Response:
     """The answer with its version, or that the caller has it already."""
     if state().config.ags_etags:
@@ -165,13 +177,17 @@ def _versioned(response: Response) -> Response:
 
 def _authorized(course_id: str, *scopes: str) -> Course:
     """The course, for a request with a good token that has one of these scopes; 401, 403 or 404 otherwise."""
+    _authorize(*scopes)
+    return find_course(course_id)
+
+
+def _authorize(*scopes: str) -> None:
     told = request.headers.get("Authorization", "").removeprefix("Bearer ")
     granted, ends = state().access_tokens.get(told, (frozenset[str](), datetime.min.replace(tzinfo=UTC)))
     if ends <= datetime.now(UTC):
         abort(401)
     if granted.isdisjoint(scopes):
         abort(403)
-    return find_course(course_id)
 
 
 def _line_item(course: Course, item_id: str) -> LineItem:

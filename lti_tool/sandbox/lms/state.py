@@ -16,8 +16,10 @@ from lti_tool.sandbox.lms.config import LmsConfig, Tool, Webhook
 from lti_tool.sandbox.lms.grades import Book, Grade, event, event_data
 from lti_tool.sandbox.lms.keys import SigningKey, new_key
 from lti_tool.sandbox.lms.lineitems import LineItem
+from lti_tool.sandbox.lms.notices import copy_notice, send, service_claim
 from lti_tool.sandbox.lms.outbox import Delivery, Outbox
 from lti_tool.sandbox.lms.people import Course, Member
+from lti_tool.sandbox.lms.scopes import NOTICE_HANDLERS, SERVICE_SCOPES
 from lti_tool.sandbox.lms.seed import seed_courses, seed_grades
 
 
@@ -37,6 +39,8 @@ class LmsState:
         self.access_tokens: dict[str, tuple[frozenset[str], datetime]] = {}
         self.requests: list[str] = []
         self.roster_marks: dict[str, dict[str, dict[str, Any]]] = {}
+        # Where notices of copied courses go; empty while nobody wants them.
+        self.notice_handler = ""
         self.used_jti: set[str] = set()
         self.registration_tokens: set[str] = set()
         self.registrations: list[dict[str, Any]] = []
@@ -46,6 +50,11 @@ class LmsState:
         for course in self.courses.values():
             link = course.resource_link_id
             self.line_items[link] = LineItem(link, course.id, "Badges", 100, resource_link_id=link)
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What the tool may ask an access token for."""
+        return (*SERVICE_SCOPES, NOTICE_HANDLERS) if self.config.notices else SERVICE_SCOPES
 
     @property
     def base_url(self) -> str:
@@ -124,7 +133,8 @@ class LmsState:
         now = datetime.now(UTC)
         end = now + timedelta(seconds=self.config.launch_token_life)
         times = {"nonce": nonce, "iat": int(now.timestamp()), "exp": int(end.timestamp())}
-        return times | launch_claims(self.base_url, self.config.name, self.tool, where, member, launch, link)
+        claims = launch_claims(self.base_url, self.config.name, self.tool, where, member, launch, link)
+        return times | claims | (service_claim(self.base_url) if self.config.notices else {})
 
     def id_token(
         self,
@@ -192,7 +202,9 @@ class LmsState:
             for link in [link for link in self.links.values() if link.course_id == course_id]:
                 copied = replace(link, id=f"{new_id}-{link.id}", course_id=new_id, line_item_id=None)
                 self.links[copied.id] = copied
-            return copy
+        if self.tool is not None and self.notice_handler:
+            send(self.notice_handler, copy_notice(self.base_url, self.tool, copy, course_id), self.key)
+        return copy
 
     def grade(
         self,
