@@ -1,6 +1,6 @@
 """Opens awards when results earn them, and says what holds an award back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,7 +26,7 @@ from lti_tool.models import (
     Rule,
     RunStatus,
 )
-from lti_tool.services.facts import FactBook
+from lti_tool.services.facts import CHUNK, FactBook
 from lti_tool.services.holding import HOLD_ADVICE, HOLD_LABEL, why_award_held
 from lti_tool.toolbox import Toolbox
 
@@ -64,7 +64,8 @@ def open_award(
     run: AwardRun | None = None,
 ) -> Award | None:
     """Record that a person earned a badge; None when there is an award of it already that forbids another one."""
-    number = _next_number(session, rule, enrolment.person_id, by_hand=earned.by_hand)
+    former = former_awards(session, rule.badge_class_id, [enrolment.person_id]).get(enrolment.person_id, [])
+    number = number_after(rule, former, by_hand=earned.by_hand)
     if number is None:
         return None
     key = {"badge_class_id": rule.badge_class_id, "person_id": enrolment.person_id, "number": number}
@@ -230,10 +231,11 @@ def _subject(reason: Reason, book: FactBook) -> str:
     return book.titles.get(reason.activity_id, "An activity that is gone")
 
 
-def _next_number(session: Session, rule: Rule, person_id: int, *, by_hand: bool) -> int | None:
-    """Which time this would be that the person earns the badge; None when once more is not allowed."""
-    query = select(Award).where(Award.badge_class_id == rule.badge_class_id, Award.person_id == person_id)
-    former = session.scalars(query.order_by(Award.number)).all()
+def number_after(rule: Rule, former: Sequence[Award], *, by_hand: bool) -> int | None:
+    """Which time it would be that somebody with these awards of the badge, by number, earns it by the rule.
+
+    None when once more is not allowed.
+    """
     if not former:
         return 1
     again = former[-1].number + 1
@@ -247,3 +249,13 @@ def _next_number(session: Session, rule: Rule, person_id: int, *, by_hand: bool)
     if last.status is AwardStatus.REVOKED and (by_hand or last.revoked_by in (RevokedBy.FALL, RevokedBy.UNDO)):
         return again
     return again if repeat is Repeat.EACH_TIME and last.fell_at is not None else None
+
+
+def former_awards(session: Session, badge_class_id: int, person_ids: Sequence[int]) -> dict[int, list[Award]]:
+    """The awards of a badge that people have or had, by person and then by number."""
+    found: dict[int, list[Award]] = {}
+    query = select(Award).where(Award.badge_class_id == badge_class_id).order_by(Award.number)
+    for start in range(0, len(person_ids), CHUNK):
+        for award in session.scalars(query.where(Award.person_id.in_(person_ids[start : start + CHUNK]))):
+            found.setdefault(award.person_id, []).append(award)
+    return found

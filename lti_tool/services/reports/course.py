@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.domain.criteria import describe
 from lti_tool.models import Award, AwardStatus, Course, HoldReason, Rule, RuleStatus
-from lti_tool.services import awarding, drafts, facts, grants, holding
+from lti_tool.services import awarding, decisions, drafts, facts, grants, holding
 from lti_tool.services.reports.common import ON_THE_WAY, BadgeView, badge_view
+from lti_tool.services.reports.runs import RunView, waiting_runs
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,10 @@ class CourseReport:
     rules: list[RuleCard]
     stuck: list[Stuck]
     roster_error: str | None
+    # What waits for a teacher's decision: runs, awards to approve, awards whose results fell.
+    runs: list[RunView]
+    approvals: int
+    falls: int
 
     @property
     def has_active_rule(self) -> bool:
@@ -96,7 +101,14 @@ def course_report(session: Session, course_id: int) -> CourseReport:
         rules=_rules(session, course, counts.learners),
         stuck=_stuck(session, course_id, counts.failed),
         roster_error=course.roster_error,
+        runs=waiting_runs(session, course_id),
+        approvals=_number(session, decisions.waiting_for_approval(course_id)),
+        falls=_number(session, decisions.proposals(course_id)),
     )
+
+
+def _number(session: Session, query: Select[Award]) -> int:
+    return session.scalar(select(func.count()).select_from(query.order_by(None).subquery())) or 0
 
 
 def _award_counts(session: Session, course_id: int) -> dict[AwardStatus, int]:
@@ -155,7 +167,8 @@ def _stuck(session: Session, course_id: int, failed: int) -> list[Stuck]:
     held = [
         Stuck(holding.HOLD_LABEL[reason], holding.HOLD_ADVICE[reason], number, reason is HoldReason.NO_CONNECTION)
         for reason, number in session.execute(query)
-        if reason is not None
+        # Those that wait for a decision are told with the way to it.
+        if reason not in (None, HoldReason.APPROVAL, HoldReason.BRAKE)
     ]
     refused = Stuck(
         "Not accepted by Badgr",
