@@ -112,6 +112,15 @@ def asks_approval(criteria: Criteria) -> bool:
     return any(isinstance(c, Approved) for c in conditions(criteria))
 
 
+def granted(criteria: Criteria) -> Criteria:
+    """What is left of the criteria once a teacher has approved somebody."""
+    if isinstance(criteria, Approved):
+        return Group(0, ())
+    if isinstance(criteria, Group):
+        return replace(criteria, parts=tuple(granted(part) for part in criteria.parts))
+    return criteria
+
+
 def moved(criteria: Criteria, activities: Mapping[int, int]) -> Criteria:
     """The same criteria on other activities, old key to new; raises KeyError when one is missing."""
     if isinstance(criteria, Group):

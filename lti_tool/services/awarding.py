@@ -71,7 +71,7 @@ def open_award(
     if former is None:
         known = awards_of(session, [rule.badge_class_id], [enrolment.person_id])
         former = known.get((enrolment.person_id, rule.badge_class_id), [])
-    number = _next_number(rule, former, by_hand=earned.by_hand)
+    number = number_after(rule, former, by_hand=earned.by_hand)
     if number is None:
         return None
     key = {"badge_class_id": rule.badge_class_id, "person_id": enrolment.person_id, "number": number}
@@ -251,8 +251,11 @@ def _subject(reason: Reason, book: FactBook) -> str:
     return book.titles.get(reason.activity_id, "An activity that is gone")
 
 
-def _next_number(rule: Rule, former: Sequence[Award], *, by_hand: bool) -> int | None:
-    """Which time this would be that the person earns the badge; None when once more is not allowed."""
+def number_after(rule: Rule, former: Sequence[Award], *, by_hand: bool) -> int | None:
+    """Which time it would be that somebody with these awards of the badge, by number, earns it by the rule.
+
+    None when once more is not allowed.
+    """
     if not former:
         return 1
     again = former[-1].number + 1

@@ -28,11 +28,21 @@ NOT_ON = "Switch the rule on first: learners do not see a badge that is a draft.
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a table: whom, what, why."""
+    """One line of a table: whom, what, why; and its number there."""
 
     person_id: int
     action: str
     note: str
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would come of a line: `effect` is award, revoke or none."""
+
+    line: Line
+    person_name: str
+    effect: str
 
 
 @dataclass(frozen=True)
@@ -83,10 +93,28 @@ def read_table(session: Session, course_id: int, rule_id: int, text: str) -> lis
             faults.append(f"Line {number}: {fault}.")
             continue
         seen |= found
-        lines.append(Line(next(iter(found)), action, note))
+        lines.append(Line(next(iter(found)), action, note, number))
     if faults:
         raise InvalidInputError("\n".join(faults[:50]), "Nothing was changed: the table has faults")
     return lines
+
+
+def plan(session: Session, course_id: int, rule_id: int, lines: Sequence[Line]) -> list[Plan]:
+    """What `carry_out` would make of each line now; nothing is changed. Raises as that does."""
+    rule = _check(session, course_id, rule_id, lines)
+    people = [line.person_id for line in lines]
+    learners = {e.person_id: e.person for e in exceptions.learners_of(session, course_id, people)}
+    former = awarding.awards_of(session, [rule.badge_class_id], people)
+    plans = []
+    for line in lines:
+        awards = former.get((line.person_id, rule.badge_class_id), [])
+        if line.action == "award":
+            happens = awarding.number_after(rule, awards, by_hand=True) is not None
+        else:
+            own = [award for award in awards if award.rule_id == rule.id and award.status in ALIVE]
+            happens = bool(own) and not own[-1].revocation_reason
+        plans.append(Plan(line, learners[line.person_id].display_name, line.action if happens else "none"))
+    return plans
 
 
 def carry_out(
@@ -94,11 +122,7 @@ def carry_out(
 ) -> Outcome:
     """Award and revoke as the lines say, all in one; raises ConflictError when the account may not revoke."""
     with tools.database.write() as session:
-        rule = rules.find(session, course_id, rule_id)
-        if rule.status in (RuleStatus.ARCHIVED, RuleStatus.DRAFT):
-            raise ConflictError(rules.GONE_RULE if rule.status is RuleStatus.ARCHIVED else NOT_ON)
-        if any(line.action == "revoke" for line in lines) and not rule.course.may_edit_badges:
-            raise ConflictError(issuers.STAFF_ONLY)
+        rule = _check(session, course_id, rule_id, lines)
         who = session.get_one(Person, actor_id).display_name
         given = [line for line in lines if line.action == "award"]
         people = exceptions.learners_of(session, course_id, [line.person_id for line in lines])
@@ -119,6 +143,16 @@ def checked_note(note: str) -> str:
     if not 1 <= len(note) <= LONGEST_NOTE:
         raise InvalidInputError(f"note: say why, in 1 to {LONGEST_NOTE} characters. It stands in the award's history.")
     return note
+
+
+def _check(session: Session, course_id: int, rule_id: int, lines: Sequence[Line]) -> Rule:
+    """The rule, when it may award and the account may do what the lines say; raises NotFoundError, ConflictError."""
+    rule = rules.find(session, course_id, rule_id)
+    if rule.status in (RuleStatus.ARCHIVED, RuleStatus.DRAFT):
+        raise ConflictError(rules.GONE_RULE if rule.status is RuleStatus.ARCHIVED else NOT_ON)
+    if any(line.action == "revoke" for line in lines) and not rule.course.may_edit_badges:
+        raise ConflictError(issuers.STAFF_ONLY)
+    return rule
 
 
 def _award(

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from lti_tool.errors import InvalidInputError, NotFoundError
+from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import Award, Enrolment, OnFall, RevokedBy, RuleVersion
-from lti_tool.services import awarding, revocation
+from lti_tool.services import awarding, issuers, revocation
 from lti_tool.services.evaluation import ALIVE
 from lti_tool.toolbox import Toolbox
 
@@ -41,10 +41,16 @@ def approve(
 def decide_fall(
     tools: Toolbox, course_id: int, award_ids: Sequence[int], who: str, now: datetime, *, keep: bool
 ) -> int:
-    """Keep awards whose results do not earn them any more, or revoke them; how many."""
+    """Keep awards whose results do not earn them any more, or revoke them; how many.
+
+    Raises NotFoundError, InvalidInputError, and ConflictError when the account may not revoke.
+    """
     with tools.database.write() as session:
         count = 0
-        for award in _find(session, course_id, award_ids):
+        found = _find(session, course_id, award_ids)
+        if not keep and any(revocation.was_sent(a) and not a.course.may_edit_badges for a in found):
+            raise ConflictError(issuers.STAFF_ONLY)
+        for award in found:
             if award.fell_at is None or award.fall_kept_at is not None or award.status not in ALIVE:
                 continue
             if keep:
@@ -59,9 +65,9 @@ def decide_fall(
         return count
 
 
-def proposals(session: Session, course_id: int, limit: int = 100) -> list[Award]:
+def proposals(course_id: int) -> Select[Award]:
     """The awards whose results fell and that wait for a teacher's word, the oldest first."""
-    query = (
+    return (
         select(Award)
         .join(RuleVersion, RuleVersion.id == Award.rule_version_id)
         .where(
@@ -72,18 +78,16 @@ def proposals(session: Session, course_id: int, limit: int = 100) -> list[Award]
             Award.revocation_reason.is_(None),
             RuleVersion.on_fall != OnFall.KEEP,
         )
-        .order_by(Award.fell_at)
-        .limit(limit)
+        .order_by(Award.fell_at, Award.id)
     )
-    return list(session.scalars(query))
 
 
-def waiting_for_approval(session: Session, course_id: int, rule_id: int | None = None, limit: int = 500) -> list[Award]:
+def waiting_for_approval(course_id: int, rule_id: int | None = None) -> Select[Award]:
     """The awards that wait for a teacher's approval, the oldest first."""
     query = select(Award).where(Award.course_id == course_id, Award.awaits_approval, Award.status.in_(ALIVE))
     if rule_id is not None:
         query = query.where(Award.rule_id == rule_id)
-    return list(session.scalars(query.order_by(Award.id).limit(limit)))
+    return query.order_by(Award.id)
 
 
 def _find(session: Session, course_id: int, award_ids: Sequence[int]) -> list[Award]:

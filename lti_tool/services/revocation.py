@@ -22,6 +22,8 @@ log = get_logger(__name__)
 
 LONGEST_REASON = 255
 RETRY = timedelta(minutes=1)
+# Badgr has an assertion for such an award, or may have one any moment.
+AT_BADGR = (AwardStatus.ISSUED, AwardStatus.SENDING)
 WAITS_FOR_CONNECTION = "The badge is revoked as soon as the course is connected to Badgr again."
 
 
@@ -48,7 +50,7 @@ def request(tools: Toolbox, course_id: int, award_id: int, reason: str, actor: s
 
 def was_sent(award: Award) -> bool:
     """Whether Badgr has an assertion for it, or may have one any moment."""
-    return award.status in (AwardStatus.ISSUED, AwardStatus.SENDING)
+    return award.status in AT_BADGR
 
 
 def start(session: Session, award: Award, reason: str, actor: str, by: RevokedBy, now: datetime) -> bool:

@@ -20,7 +20,7 @@ from lti_tool.models import (
     RunCause,
     RunStatus,
 )
-from lti_tool.services import awarding, revocation
+from lti_tool.services import awarding, issuers, revocation
 from lti_tool.settings import Settings
 from lti_tool.toolbox import Toolbox
 
@@ -126,8 +126,11 @@ def undo(tools: Toolbox, course_id: int, run_id: int, who: str, now: datetime) -
         run = find(session, course_id, run_id, lock=True)
         if run.status is RunStatus.UNDONE:
             raise ConflictError("These awards were taken back already.")
-        run.status, run.decided_by, run.decided_at = RunStatus.UNDONE, who[:200], now
         awards = session.scalars(select(Award).where(Award.run_id == run.id).with_for_update()).all()
+        if not run.course.may_edit_badges and any(revocation.was_sent(award) for award in awards):
+            # Half of it would be worse than nothing, and could not be asked for again.
+            raise ConflictError(issuers.STAFF_ONLY)
+        run.status, run.decided_by, run.decided_at = RunStatus.UNDONE, who[:200], now
         taken = [a for a in awards if revocation.start(session, a, "Awarded by mistake.", who, RevokedBy.UNDO, now)]
         rule_ids = {award.rule_id for award in awards if not award.by_hand}
         for rule in session.scalars(select(Rule).where(Rule.id.in_(rule_ids), Rule.status == RuleStatus.ACTIVE)):

@@ -115,8 +115,10 @@ def attention(report: CourseReport, course_id: int, connect_url: str) -> list[At
                 url_for("connections.overview", course_id=course_id),
             )
         )
+    is_told = bool(found)
+    found += _decisions(report, course_id)
     for stuck in report.stuck:
-        if not (stuck.is_no_connection and found):
+        if not (stuck.is_no_connection and is_told):
             found.append(_of_awards(stuck, course_id, connect_url))
     if report.roster_error:
         title = "The course list could not be read from the LMS"
@@ -130,8 +132,45 @@ def attention(report: CourseReport, course_id: int, connect_url: str) -> list[At
     return found
 
 
+def _decisions(report: CourseReport, course_id: int) -> list[Attention]:
+    """What waits for a teacher's word."""
+    found = [
+        Attention(
+            f"{_awards(run.awards)} at once {'waits' if run.awards == 1 else 'wait'} for you",
+            f"{run.started_by} {run.act}{f' “{run.badge_name}”' if run.badge_name else ''}. That is more than usual: "
+            "look at the names and the reasons, then confirm, or take it back. Nothing is sent before.",
+            "Look at the list",
+            url_for("runs.run", course_id=course_id, run_id=run.id),
+        )
+        for run in report.runs
+    ]
+    if report.approvals:
+        found.append(
+            Attention(
+                f"{_awards(report.approvals)} {'waits' if report.approvals == 1 else 'wait'} for your approval",
+                "The badge is sent when a teacher of the course has approved it.",
+                "Approve or refuse",
+                url_for("decisions.approvals", course_id=course_id),
+            )
+        )
+    if report.falls:
+        found.append(
+            Attention(
+                f"Results do not earn {_awards(report.falls)} any more",
+                "A grade was lowered or taken back after the badge was earned. Say for each whether it is kept.",
+                "Keep or revoke",
+                url_for("decisions.falls", course_id=course_id),
+            )
+        )
+    return found
+
+
+def _awards(number: int) -> str:
+    return f"{number} {'award' if number == 1 else 'awards'}"
+
+
 def _of_awards(stuck: Stuck, course_id: int, connect_url: str) -> Attention:
-    title = f"{stuck.label} ({stuck.number} {'award' if stuck.number == 1 else 'awards'})"
+    title = f"{stuck.label} ({_awards(stuck.number)})"
     if stuck.is_no_connection:
         return Attention(title, stuck.advice, "Connect to Badgr", connect_url, new_tab=True)
     learners_url = url_for("course.learners", course_id=course_id)

@@ -14,7 +14,7 @@ from lti_tool.errors import LtiBadgesError
 from lti_tool.logs import get_logger
 from lti_tool.lti.errors import LaunchError, LtiServiceError
 from lti_tool.services.connections import ConnectionBusyError, ConnectionDeadError
-from lti_tool.web import badges
+from lti_tool.web import badges, by_hand
 from lti_tool.web.access import SignInError
 
 log = get_logger(__name__)
@@ -50,6 +50,8 @@ def _begin() -> None:
     if request.blueprint == "badges":
         # Pictures are larger than webhooks; it must be said before anything reads the form.
         request.max_content_length = badges.UPLOAD_BYTES
+    elif request.blueprint == "by_hand":
+        request.max_content_length = request.max_form_memory_size = by_hand.UPLOAD_BYTES
 
 
 def _launch_failed(error: LaunchError) -> ResponseReturnValue:

@@ -102,13 +102,13 @@ def test_a_fall_may_be_put_before_a_teacher(scene: Scene) -> None:
     for sub in ("lea", "ola"):
         scene.grade(sub, "quiz", 4)
     with scene.tools.database.read() as session:
-        lea, ola = (award.id for award in decisions.proposals(session, scene.course_id))
+        lea, ola = (award.id for award in list(session.scalars(decisions.proposals(scene.course_id))))
     assert decisions.decide_fall(scene.tools, scene.course_id, [lea], "Terry", scene.now, keep=True) == 1
     assert decisions.decide_fall(scene.tools, scene.course_id, [ola], "Terry", scene.now, keep=False) == 1
     assert scene.statuses("lea") == ["issued"]
     assert scene.statuses("ola") == ["revoking"]
     with scene.tools.database.read() as session:
-        assert decisions.proposals(session, scene.course_id) == []
+        assert list(session.scalars(decisions.proposals(scene.course_id))) == []
     # What a teacher keeps is kept, however often it falls.
     scene.grade("lea", "quiz", 3)
     assert scene.statuses("lea") == ["issued"]
@@ -121,7 +121,7 @@ def test_a_grade_that_rises_again_before_anybody_decides_needs_no_decision(scene
     scene.grade("lea", "quiz", 4)
     scene.grade("lea", "quiz", 9)
     with scene.tools.database.read() as session:
-        assert decisions.proposals(session, scene.course_id) == []
+        assert list(session.scalars(decisions.proposals(scene.course_id))) == []
     assert [step.kind for step in scene.awards("lea")[0].steps][-2:] == ["fell", "risen"]
 
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from lti_tool.domain.criteria import badges_of, describe
 from lti_tool.models import Award, AwardStatus, Event
-from lti_tool.services import facts
+from lti_tool.services import decisions, facts
 from lti_tool.services.reports.common import (
     BadgeView,
     ReasonView,
@@ -15,6 +15,7 @@ from lti_tool.services.reports.common import (
     label_of,
     reason_view,
     state_of,
+    told_by,
 )
 
 
@@ -50,11 +51,20 @@ class AwardView:
     was_sent: bool
     expires_at: datetime | None
     next_attempt_at: datetime | None
-    # The version of the rule that earned it.
+    rule_id: int
+    person_id: int
+    # The version of the rule that earned it, and the one that is in force now.
     version: int
+    current_version: int
     by_hand: bool
     # Why the results do not earn it any more; None while they do.
     fall_detail: str | None
+    fell_at: datetime | None
+    # Whether a teacher is asked what becomes of it, and when one said to keep it all the same.
+    is_proposed: bool
+    fall_kept_at: datetime | None
+    # The run that it came with; None for an award of its own.
+    run_id: int | None
 
 
 def award_view(session: Session, award: Award) -> AwardView:
@@ -72,10 +82,17 @@ def award_view(session: Session, award: Award) -> AwardView:
         issued_at=award.issued_at,
         verify_url=award.open_badge_id,
         sentence=_sentence(session, award),
+        rule_id=award.rule_id,
+        person_id=award.person_id,
         version=award.rule_version.number,
+        current_version=award.rule.version,
         by_hand=award.by_hand,
         fall_detail=award.fall_detail if award.fell_at is not None else None,
-        reasons=[reason_view(reason) for reason in award.reasons],
+        fell_at=award.fell_at,
+        is_proposed=session.scalar(decisions.proposals(award.course_id).where(Award.id == award.id)) is not None,
+        fall_kept_at=award.fall_kept_at,
+        run_id=award.run_id,
+        reasons=told_by(session, [reason_view(reason) for reason in award.reasons]),
         steps=_steps(session, award),
         can_retry=waits or award.status is AwardStatus.FAILED,
         can_revoke=award.status not in (AwardStatus.REVOKING, AwardStatus.REVOKED) and not award.revocation_reason,

@@ -1,14 +1,17 @@
 """The views that several pages share: a badge, the standing of an award."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 from lti_tool.domain.decision import Decision
-from lti_tool.models import Award, AwardStatus, BadgeClass
+from lti_tool.models import Award, AwardStatus, BadgeClass, Event, Source
 from lti_tool.services import awarding, holding
-from lti_tool.services.facts import FactBook
+from lti_tool.services.facts import CHUNK, FactBook
 
 ON_THE_WAY = (AwardStatus.PENDING, AwardStatus.SENDING)
 STATE = {
@@ -40,10 +43,21 @@ class BadgeView:
 
 
 @dataclass(frozen=True)
+class EventView:
+    """An event that told a result: its own id, its source, and when it came."""
+
+    id: int
+    delivery_id: str
+    source: str
+    received_at: datetime
+
+
+@dataclass(frozen=True)
 class ReasonView:
     """One condition or group of an award, in words: what was asked, whether it is met, and by what.
 
-    `depth` says how deep it stands in groups, `event_id` which of our events told it; `progress` is 0 to 1.
+    `depth` says how deep it stands in groups, `event_id` which of our events told it (`event` where that was looked
+    up); `progress` is 0 to 1.
     """
 
     activity: str
@@ -54,6 +68,7 @@ class ReasonView:
     event_id: int | None = None
     is_group: bool = False
     progress: float = 0.0
+    event: EventView | None = None
 
 
 def badge_view(badge_class: BadgeClass) -> BadgeView:
@@ -95,3 +110,27 @@ def reason_views(decision: Decision, book: FactBook) -> list[ReasonView]:
     stored = awarding.stored_reasons(decision, book)
     progress = [reason.progress for reason, _ in awarding.reason_rows(decision.root)]
     return [replace(reason_view(row), progress=share) for row, share in zip(stored, progress, strict=True)]
+
+
+def told_by(session: Session, reasons: Sequence[ReasonView]) -> list[ReasonView]:
+    """The same reasons, each condition with the event that told it."""
+    events = events_of(session, {reason.event_id for reason in reasons if reason.event_id})
+    return [with_event(reason, events) for reason in reasons]
+
+
+def with_event(reason: ReasonView, events: Mapping[int, EventView]) -> ReasonView:
+    """The same reason with its event, when that is one of these; a group has none of its own."""
+    if reason.is_group or reason.event_id is None:
+        return reason
+    return replace(reason, event=events.get(reason.event_id))
+
+
+def events_of(session: Session, event_ids: Collection[int]) -> dict[int, EventView]:
+    """Events by our key."""
+    wanted = sorted(event_ids)
+    query = select(Event.id, Event.delivery_id, Source.name, Event.received_at).join(Source)
+    found: dict[int, EventView] = {}
+    for start in range(0, len(wanted), CHUNK):
+        for row in session.execute(query.where(Event.id.in_(wanted[start : start + CHUNK]))):
+            found[row.id] = EventView(row.id, row.delivery_id, row.name, row.received_at)
+    return found

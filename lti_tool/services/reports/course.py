@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.domain.criteria import badges_of, describe
 from lti_tool.models import Award, AwardStatus, BadgeClass, Course, HoldReason, Rule, RuleStatus
-from lti_tool.services import awarding, facts, grants, holding
+from lti_tool.services import awarding, decisions, facts, grants, holding
 from lti_tool.services.reports.common import ON_THE_WAY, BadgeView, badge_view
+from lti_tool.services.reports.runs import RunView, waiting_runs
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,10 @@ class CourseReport:
     pulled_at: datetime | None
     pull_error: str | None
     pull_has_failed: bool
+    # What waits for a teacher's decision: runs, awards to approve, awards whose results fell.
+    runs: list[RunView]
+    approvals: int
+    falls: int
 
     @property
     def has_active_rule(self) -> bool:
@@ -113,7 +118,14 @@ def course_report(session: Session, course_id: int) -> CourseReport:
         pulled_at=course.pulled_at,
         pull_error=course.pull_error,
         pull_has_failed=course.pull_failures > 0,
+        runs=waiting_runs(session, course_id),
+        approvals=_number(session, decisions.waiting_for_approval(course_id)),
+        falls=_number(session, decisions.proposals(course_id)),
     )
+
+
+def _number(session: Session, query: Select[Award]) -> int:
+    return session.scalar(select(func.count()).select_from(query.order_by(None).subquery())) or 0
 
 
 def _award_counts(session: Session, course_id: int) -> dict[AwardStatus, int]:
@@ -183,7 +195,8 @@ def _stuck(session: Session, course_id: int, failed: int) -> list[Stuck]:
     held = [
         Stuck(holding.HOLD_LABEL[reason], holding.HOLD_ADVICE[reason], number, reason is HoldReason.NO_CONNECTION)
         for reason, number in session.execute(query)
-        if reason is not None
+        # Those that wait for a decision are told with the way to it.
+        if reason not in (None, HoldReason.APPROVAL, HoldReason.BRAKE)
     ]
     refused = Stuck(
         "Not accepted by Badgr",

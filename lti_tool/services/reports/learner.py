@@ -125,7 +125,9 @@ def _detail(award: Award, status: str) -> str:
 
 
 def _may_be_earned(award: Award | None) -> bool:
-    return award is None or (award.status is AwardStatus.REVOKED and award.revoked_by is RevokedBy.FALL)
+    # What results or a mistake took back may be earned again.
+    again = (RevokedBy.FALL, RevokedBy.UNDO)
+    return award is None or (award.status is AwardStatus.REVOKED and award.revoked_by in again)
 
 
 def _open(rule: Rule, book: FactBook, person_id: int) -> OpenBadge:

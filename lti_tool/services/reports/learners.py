@@ -1,5 +1,6 @@
 """Who has what: the learners of a course against its badges, a page at a time."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -18,6 +19,7 @@ PAGE_SIZE = 50
 class Cell:
     """How one learner stands with one rule; `progress` is 0 to 1."""
 
+    rule_id: int
     state: str
     label: str
     progress: float
@@ -28,6 +30,7 @@ class Cell:
 class LearnerRow:
     """One learner with a cell for each rule."""
 
+    person_id: int
     name: str
     note: str | None
     cells: list[Cell]
@@ -65,8 +68,8 @@ def learner_table(session: Session, course_id: int, query: str, page: int) -> Le
     return LearnerTable([badge_view(rule.badge_class) for rule in rules], rows, page, pages, total)
 
 
-def _rows(session: Session, course_id: int, rules: list[Rule], enrolments: list[Enrolment]) -> list[LearnerRow]:
-    people = [enrolment.person_id for enrolment in enrolments]
+def cells_of(session: Session, course_id: int, rules: Sequence[Rule], people: Sequence[int]) -> dict[int, list[Cell]]:
+    """For each of these people (a page of them) a cell for each rule."""
     book = facts.read_facts(session, course_id, rules, people)
     awards = {
         (award.person_id, award.badge_class_id): award
@@ -76,27 +79,32 @@ def _rows(session: Session, course_id: int, rules: list[Rule], enrolments: list[
             .order_by(Award.number)
         )
     }
-    rows = []
-    for enrolment in enrolments:
-        person = enrolment.person
-        cells = [
-            _cell(
-                course_id,
-                awards.get((person.id, rule.badge_class_id)),
-                book.decide(rule, person.id),
-            )
-            for rule in rules
-        ]
-        rows.append(LearnerRow(person.display_name, None if person.email else "No e-mail address", cells))
-    return rows
+    return {
+        key: [cell(rule, awards.get((key, rule.badge_class_id)), book.decide(rule, key)) for rule in rules]
+        for key in people
+    }
 
 
-def _cell(course_id: int, award: Award | None, decision: Decision) -> Cell:
+def cell(rule: Rule, award: Award | None, decision: Decision) -> Cell:
+    """How somebody stands with a rule, who has this award of its badge, and for whom the results say this."""
     if award is not None:
         # A badge earned in another course is told, but that course's award page is behind its wall.
-        is_ours = award.course_id == course_id
-        return Cell(state_of(award), label_of(award), 1.0, award.id if is_ours else None)
+        is_ours = award.course_id == rule.course_id
+        return Cell(rule.id, state_of(award), label_of(award), 1.0, award.id if is_ours else None)
     if decision.earned:
-        return Cell("progress", "Earned, rule not on", 1.0, None)
+        return Cell(rule.id, "progress", "Earned, rule not on", 1.0, None)
     state = "progress" if decision.progress else "none"
-    return Cell(state, decision.detail, decision.progress, None)
+    return Cell(rule.id, state, decision.detail, decision.progress, None)
+
+
+def _rows(session: Session, course_id: int, rules: list[Rule], enrolments: list[Enrolment]) -> list[LearnerRow]:
+    cells = cells_of(session, course_id, rules, [enrolment.person_id for enrolment in enrolments])
+    return [
+        LearnerRow(
+            enrolment.person_id,
+            enrolment.person.display_name,
+            None if enrolment.person.email else "No e-mail address",
+            cells[enrolment.person_id],
+        )
+        for enrolment in enrolments
+    ]

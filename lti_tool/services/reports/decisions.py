@@ -1,0 +1,72 @@
+"""Awards that wait for a teacher's word: to be approved, or to be kept although the results fell."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session, joinedload
+
+from lti_tool.models import Award
+from lti_tool.services import decisions, revocation, rules
+from lti_tool.services.reports.common import ReasonView, label_of, reason_view, state_of
+
+SHOWN = 200
+
+
+@dataclass(frozen=True)
+class OpenAward:
+    """An award that waits; `detail` is what the results say now, where they fell."""
+
+    id: int
+    rule_id: int
+    person_id: int
+    person_name: str
+    badge_name: str
+    status: str
+    status_label: str
+    reasons: list[ReasonView]
+    since: datetime
+    detail: str
+    was_sent: bool
+
+
+@dataclass(frozen=True)
+class OpenAwards:
+    """The oldest two hundred of them, and how many there are; of one rule when `badge_name` is given."""
+
+    awards: list[OpenAward]
+    total: int
+    badge_name: str | None = None
+
+
+def approvals(session: Session, course_id: int, rule_id: int | None) -> OpenAwards:
+    """What waits for approval, in the course or of one rule; raises NotFoundError for a rule of another course."""
+    name = rules.find(session, course_id, rule_id).badge_class.name if rule_id is not None else None
+    return _open(session, decisions.waiting_for_approval(course_id, rule_id), name)
+
+
+def falls(session: Session, course_id: int) -> OpenAwards:
+    """What the results do not earn any more, and a teacher has to decide on."""
+    return _open(session, decisions.proposals(course_id))
+
+
+def _open(session: Session, query: Select[Award], badge_name: str | None = None) -> OpenAwards:
+    total = session.scalar(select(func.count()).select_from(query.order_by(None).subquery())) or 0
+    shown = query.options(joinedload(Award.person), joinedload(Award.badge_class)).limit(SHOWN)
+    return OpenAwards([_award(award) for award in session.scalars(shown)], total, badge_name)
+
+
+def _award(award: Award) -> OpenAward:
+    return OpenAward(
+        id=award.id,
+        rule_id=award.rule_id,
+        person_id=award.person_id,
+        person_name=award.person.display_name,
+        badge_name=award.badge_class.name,
+        status=state_of(award),
+        status_label=label_of(award),
+        reasons=[reason_view(reason) for reason in award.reasons],
+        since=award.fell_at or award.opened_at,
+        detail=award.fall_detail or "",
+        was_sent=revocation.was_sent(award),
+    )
