@@ -17,6 +17,8 @@ from lti_tool.web import (
     access,
     admin,
     admin_badgr,
+    admin_events,
+    admin_sources,
     assets,
     badges,
     badgr,
@@ -100,6 +102,8 @@ def create_app(settings: Settings, tools: Toolbox | None = None) -> Flask:
         health.blueprint,
         admin.blueprint,
         admin_badgr.blueprint,
+        admin_sources.blueprint,
+        admin_events.blueprint,
     ):
         app.register_blueprint(blueprint)
     assets.register(app)

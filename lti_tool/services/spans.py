@@ -1,8 +1,9 @@
 """Finds where a moment lies in a table that only grows: such tables have no index of their times, but ids in order."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 
@@ -25,3 +26,20 @@ def first_id_since(
         else:
             low = int(found[0]) + 1
     return low
+
+
+def unindexed(column: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
+    """A column to compare with where its index would mislead: the rows are read in the order of their ids instead."""
+    return func.coalesce(column, column)
+
+
+def hour_of(session: Session, times: InstrumentedAttribute[datetime]) -> ColumnElement[str]:
+    """The hour (UTC) of a moment in a query, as text for `hour_from`."""
+    if session.get_bind().dialect.name == "postgresql":
+        return func.to_char(func.timezone("UTC", times), "YYYY-MM-DD HH24")
+    return func.strftime("%Y-%m-%d %H", times)
+
+
+def hour_from(text: str) -> datetime:
+    """The moment at which an hour begins."""
+    return datetime.strptime(text, "%Y-%m-%d %H").replace(tzinfo=UTC)

@@ -12,6 +12,7 @@ from lti_tool.services import admins, awarding, onboarding, registration, selfch
 from lti_tool.services.admins import Admin
 from lti_tool.services.registration import PlatformData
 from lti_tool.services.reports import admin as reports
+from lti_tool.services.reports import sources as source_reports
 from lti_tool.services.reports.stuck import course_of_award, stuck_report
 from lti_tool.web import access
 from lti_tool.web.pager import pager
@@ -49,7 +50,10 @@ def overview() -> str:
     """Every LMS, with what waits for a decision."""
     admin = access.enter_as_admin()
     with tools().database.read() as db:
-        return render_template("admin/overview.html", admin=admin, platforms=reports.platforms(db, admin))
+        alarms = list(source_reports.alarms(db, admin, tools().settings, utc_now()))
+        return render_template(
+            "admin/overview.html", admin=admin, platforms=reports.platforms(db, admin), alarms=alarms
+        )
 
 
 @blueprint.get("/platforms/<int:platform_id>")
