@@ -9,6 +9,7 @@ from lti_tool.cli.awards import award
 from lti_tool.cli.badgr_servers import badgr_server
 from lti_tool.cli.connections import connection
 from lti_tool.cli.demo import demo
+from lti_tool.cli.people import erase_person
 from lti_tool.cli.platforms import platform
 from lti_tool.cli.running import migrate, serve, worker
 from lti_tool.cli.sources import source
@@ -39,6 +40,7 @@ for command in (
     source,
     keys,
     award,
+    erase_person,
 ):
     commands.add_command(command)
 
