@@ -17,6 +17,8 @@ from lti_tool.web import (
     access,
     admin,
     admin_badgr,
+    admin_events,
+    admin_sources,
     assets,
     badges,
     badgr,
@@ -34,6 +36,7 @@ from lti_tool.web import (
     learner,
     lti,
     my,
+    openapi,
     people,
     rule_editor,
     rules,
@@ -113,8 +116,11 @@ def create_app(settings: Settings, tools: Toolbox | None = None) -> Flask:
         my.blueprint,
         badgr.blueprint,
         health.blueprint,
+        openapi.blueprint,
         admin.blueprint,
         admin_badgr.blueprint,
+        admin_sources.blueprint,
+        admin_events.blueprint,
     ):
         app.register_blueprint(blueprint)
     assets.register(app)

@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     brake_percent: int = Field(default=50, ge=1, le=100)
     event_retention_days: int = Field(default=365, ge=0)
     pull_minutes: int = Field(default=60, ge=0)
+    delay_objective_seconds: int = Field(default=60, ge=1)
     key_rotation_days: int = Field(default=90, ge=0)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"

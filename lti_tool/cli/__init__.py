@@ -9,6 +9,7 @@ from lti_tool.cli.awards import award
 from lti_tool.cli.badgr_servers import badgr_server
 from lti_tool.cli.connections import connection
 from lti_tool.cli.demo import demo
+from lti_tool.cli.people import erase_person
 from lti_tool.cli.platforms import platform
 from lti_tool.cli.reconcile import reconcile
 from lti_tool.cli.running import migrate, serve, worker
@@ -41,6 +42,7 @@ for command in (
     keys,
     award,
     reconcile,
+    erase_person,
 ):
     commands.add_command(command)
 commands.add_command(connection, "connections")

@@ -6,6 +6,7 @@ import click
 
 from lti_tool.cli.output import json_option, print_rows
 from lti_tool.cli.tools import open_tools
+from lti_tool.errors import InvalidInputError
 from lti_tool.services import sources
 from lti_tool.services.sources import SourceData, SourceSecret
 from lti_tool.sources import KINDS
@@ -18,13 +19,44 @@ def source() -> None:
 
 @source.command()
 @click.option("--platform", "platform_id", type=int, required=True, help="The platform whose grades arrive here.")
-@click.option("--kind", type=click.Choice(sorted(KINDS)), default="standard", show_default=True)
+@click.option("--kind", type=click.Choice(sorted(sources.kinds())), default="standard", show_default=True)
 @click.option("--name", required=True, help="What to call it, for people.")
+@click.option(
+    "--option",
+    "told",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="What the kind asks for beside its secret; repeatable.",
+)
+@click.option(
+    "--match-by-email",
+    is_flag=True,
+    help="Believe that an address names a person. Off by default: addresses change owners, and who may change their "
+    "own could claim another's results.",
+)
+@click.option("--deployment", help="Only courses of this deployment are meant; left out, all of the platform's.")
+@click.option(
+    "--alarm-after", default=0, show_default=True, help="Alarm after so many hours without an event; 0: never."
+)
 @json_option
-def add(platform_id: int, kind: str, name: str, as_json: bool) -> None:
+def add(
+    platform_id: int,
+    kind: str,
+    name: str,
+    told: tuple[str, ...],
+    match_by_email: bool,
+    deployment: str | None,
+    alarm_after: int,
+    as_json: bool,
+) -> None:
     """Add a source; its secret is shown this once."""
     tools = open_tools()
-    _print_secret(tools.settings.base_url, sources.add(tools, platform_id, kind, SourceData(name, {}), _now()), as_json)
+    key = None
+    if deployment is not None:
+        with tools.database.read() as session:
+            key = sources.find_deployment(session, platform_id, deployment)
+    data = SourceData(name, _options(kind, told), match_by_email, key, alarm_after)
+    _print_secret(tools.settings.base_url, sources.add(tools, platform_id, kind, data, _now()), as_json)
 
 
 @source.command("list")
@@ -45,6 +77,15 @@ def rotate(public_id: str, overlap_hours: int, as_json: bool) -> None:
     tools = open_tools()
     made = sources.rotate(tools, public_id, overlap_hours, _now())
     _print_secret(tools.settings.base_url, made, as_json)
+
+
+def _options(kind: str, told: tuple[str, ...]) -> dict[str, str]:
+    known = [option.name for option in KINDS[kind].options]
+    given = dict(one.partition("=")[::2] for one in told)
+    if unknown := sorted(set(given) - set(known)):
+        asked = ", ".join(known) or "no options"
+        raise InvalidInputError(f"option {', '.join(unknown)}: the kind {kind} asks for {asked}.")
+    return given
 
 
 def _print_secret(base_url: str, made: SourceSecret, as_json: bool) -> None:

@@ -2,12 +2,13 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lti_tool.db import get_or_create
 from lti_tool.logs import get_logger
 from lti_tool.models import Deployment, Event, Source, SourceHour
+from lti_tool.services import marks, spans
 from lti_tool.services.sources import OWN_KINDS
 from lti_tool.toolbox import Toolbox
 
@@ -42,13 +43,8 @@ def note_lost(session: Session, deployment: Deployment, number: int, now: dateti
 
 def silent_sources(session: Session, now: datetime) -> list[Source]:
     """The sources that have spoken once, and not for as long as an administrator thinks normal."""
-    last = select(Event.source_id, func.max(Event.received_at).label("at")).group_by(Event.source_id).subquery()
-    query = (
-        select(Source, last.c.at)
-        .join(last, last.c.source_id == Source.id)
-        .where(Source.enabled, Source.alarm_after_hours > 0)
-    )
-    return [s for s, at in session.execute(query) if at < now - timedelta(hours=s.alarm_after_hours)]
+    query = select(Source).where(Source.enabled, Source.alarm_after_hours > 0).order_by(Source.id)
+    return [source for source in session.scalars(query) if _is_silent(session, source, now)]
 
 
 def raise_alarms(session: Session, now: datetime) -> None:
@@ -62,6 +58,15 @@ def raise_alarms(session: Session, now: datetime) -> None:
         elif source.alarmed_at is None:
             source.alarmed_at = now
             log.error("source_silent", source_id=source.id, hours=source.alarm_after_hours)
+
+
+def _is_silent(session: Session, source: Source, now: datetime) -> bool:
+    since = spans.first_id_since(session, Event.id, Event.received_at, now - timedelta(hours=source.alarm_after_hours))
+    # What the tool sends to itself as a test does not count.
+    spoken = select(Event.id).where(Event.source_id == source.id, Event.run_key.is_distinct_from(marks.TEST_RUN))
+    if session.scalar(spoken.where(Event.id >= since).limit(1)) is not None:
+        return False
+    return session.scalar(spoken.limit(1)) is not None
 
 
 def _hour(session: Session, source_id: int, now: datetime) -> SourceHour:

@@ -24,7 +24,7 @@ from lti_tool.models import (
     RunCause,
     Source,
 )
-from lti_tool.services import evaluation, health, matching, pulls, results, runs, sources
+from lti_tool.services import evaluation, health, marks, matching, pulls, results, runs, sources
 from lti_tool.services.matching import Unmatched
 from lti_tool.sources import KINDS
 from lti_tool.sources.kind import Answer, Delivery
@@ -35,6 +35,7 @@ log = get_logger(__name__)
 RETRY_STEP = timedelta(seconds=2)
 MAXIMUM_ATTEMPTS = 12
 UNMATCHED = "unmatched"
+TEST = "test"
 PULL_PREFIX = "pull-"
 
 
@@ -74,6 +75,9 @@ def accept(
         occurred_at=max(grade.occurred_at for grade in told),
         due_at=now,
     )
+    if marks.is_test(tools.vault, source, delivery.headers, now):
+        event.status, event.processed_at, event.run_key = EventStatus.PROCESSED, now, marks.TEST_RUN
+        event.outcome = {TEST: 1}
     event_id, is_repeat = _store(tools, event)
     answer = Answer(202, {"id": event_id, "repeat": is_repeat})
     if kind.answer is not None:

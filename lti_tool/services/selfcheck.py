@@ -19,9 +19,10 @@ from lti_tool.lti.keys import SigningKey, signing_key
 from lti_tool.lti.nrps import Roster, read_roster
 from lti_tool.lti.services import ServiceClient
 from lti_tool.lti.tokens import request_token
-from lti_tool.models import BadgrServer, Connection, Course, Platform
-from lti_tool.services import delivery, intake, upkeep
+from lti_tool.models import BadgrServer, Connection, Course, Platform, Source
+from lti_tool.services import delivery, health, intake, upkeep
 from lti_tool.services.admins import Admin
+from lti_tool.services.sources import OWN_KINDS
 from lti_tool.toolbox import Toolbox
 
 TIMEOUT = (5.0, 10.0)
@@ -90,7 +91,7 @@ class _Platform:
     """The checks of one LMS, of one deployment if only that may be seen; no call is made inside a transaction."""
 
     def __init__(self, tools: Toolbox, platform_id: int, deployment_id: int | None, now: datetime) -> None:
-        self._tools, self._now = tools, now
+        self._tools, self._now, self._deployment_id = tools, now, deployment_id
         with tools.database.write() as session:
             self._key: SigningKey = signing_key(session, tools.vault, now)
             session.commit()
@@ -109,6 +110,7 @@ class _Platform:
         yield from self._scopes()
         yield from self._roster()
         yield self._line_items()
+        yield self._sources()
 
     def _newest_course(self, session: Session, deployment_id: int | None, address: str) -> Course | None:
         deployments = [d.id for d in self._platform.deployments if deployment_id in (None, d.id)]
@@ -188,6 +190,26 @@ class _Platform:
         except LtiServiceError as error:
             return Finding(topic, Outcome.FAULT, error.advice, self._advice("scopes"))
         return Finding(topic, Outcome.FINE, f"Badges has {number} column{'' if number == 1 else 's'} there.")
+
+    def _sources(self) -> Finding:
+        topic = "Sources"
+        with self._tools.database.read() as session:
+            query = select(Source).where(Source.platform_id == self._platform.id, Source.enabled)
+            own = [
+                s
+                for s in session.scalars(query)
+                if self._deployment_id in (None, s.deployment_id or self._deployment_id)
+            ]
+            silent_ids = {source.id for source in health.silent_sources(session, self._now)}
+        number = sum(source.kind not in OWN_KINDS for source in own)
+        silent = [source.name for source in own if source.id in silent_ids]
+        if silent:
+            text = f"Silent for longer than usual: {', '.join(silent)}."
+            return Finding(topic, Outcome.FAULT, text, "See in the LMS whether its webhook is still switched on.")
+        if not number:
+            text = "No source is switched on: grades are known only where the LMS lets them be read."
+            return Finding(topic, Outcome.UNKNOWN, text, "Add a source under “Sources”, and a webhook in the LMS.")
+        return Finding(topic, Outcome.FINE, f"{number} switched on, none is silent.")
 
 
 def _badgr_findings(tools: Toolbox, server_id: int) -> Iterator[Finding]:

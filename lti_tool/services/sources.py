@@ -7,29 +7,35 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from lti_tool.db import wake
 from lti_tool.errors import InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import Deployment, Event, EventStatus, Platform, Source
-from lti_tool.services import audit, runs
+from lti_tool.services import audit, marks, runs
 from lti_tool.settings import Settings
 from lti_tool.sources import KINDS
-from lti_tool.sources.kind import Access, Option
+from lti_tool.sources.kind import Access, Option, SourceKind
 from lti_tool.toolbox import Toolbox
 from lti_tool.vault import Vault
 
 log = get_logger(__name__)
 
 LONGEST_OPTION = 2000
+LONGEST_OVERLAP_HOURS = 24 * 30
 # What a reader of results leaves behind is an event too, of a source that takes none from outside.
 PULL_KIND = "pull"
 # What an LMS tells of its courses by itself comes to an address that is made with the first launch.
 NOTICES_KIND = "notices"
 # What the tool makes by itself, and nobody sets up or changes.
 OWN_KINDS = (PULL_KIND, NOTICES_KIND)
+
+
+def kinds() -> dict[str, SourceKind]:
+    """The kinds that can be added, by their names."""
+    return {name: kind for name, kind in KINDS.items() if name not in OWN_KINDS}
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,8 +62,8 @@ def add(
     tools: Toolbox, platform_id: int, kind: str, told: SourceData, now: datetime, actor: str = audit.COMMAND_LINE
 ) -> SourceSecret:
     """Add a source to a platform; raises NotFoundError for an unknown platform, InvalidInputError naming a field."""
-    if kind not in KINDS or kind in OWN_KINDS:
-        raise InvalidInputError(f"kind: must be one of {', '.join(sorted(set(KINDS) - set(OWN_KINDS)))}.")
+    if kind not in kinds():
+        raise InvalidInputError(f"kind: must be one of {', '.join(sorted(kinds()))}.")
     public_id, secret = secrets.token_urlsafe(16), KINDS[kind].new_secret()
     with tools.database.write() as session:
         if session.get(Platform, platform_id) is None:
@@ -99,7 +105,10 @@ def set_enabled(tools: Toolbox, source_id: int, actor: str, now: datetime, *, en
 def rotate(
     tools: Toolbox, public_id: str, overlap_hours: int, now: datetime, actor: str = audit.COMMAND_LINE
 ) -> SourceSecret:
-    """Give a source a new secret and keep taking the former one for some hours; raises NotFoundError."""
+    """Give a source a new secret and keep taking the former one for some hours; raises NotFoundError,
+    InvalidInputError."""
+    if not 0 <= overlap_hours <= LONGEST_OVERLAP_HOURS:
+        raise InvalidInputError(f"overlap: must be 0 to {LONGEST_OVERLAP_HOURS} hours.")
     with tools.database.write() as session:
         source = session.scalar(select(Source).where(Source.public_id == public_id).with_for_update())
         if source is None or source.kind in OWN_KINDS:
@@ -142,6 +151,17 @@ def find(session: Session, source_id: int) -> Source:
     if source is None:
         raise NotFoundError("It was taken away, or never there.", "There is no such source")
     return source
+
+
+def find_deployment(session: Session, platform_id: int, deployment_id: str) -> int:
+    """Our key of the deployment that a platform calls so; raises InvalidInputError."""
+    query = select(Deployment.id).where(
+        Deployment.platform_id == platform_id, Deployment.deployment_id == deployment_id
+    )
+    found = session.scalar(query)
+    if found is None:
+        raise InvalidInputError("deployment: is not one of this LMS. See: lti-badges platform show")
+    return found
 
 
 def access_of(tools: Toolbox, source: Source, now: datetime) -> Access:
@@ -190,13 +210,7 @@ def replay(
     key = runs.new_key()
     with tools.database.write() as session:
         source = find(session, source_id)
-        chosen = (Event.source_id == source.id) & Event.body_removed_at.is_(None)
-        if event_id is not None:
-            chosen &= Event.id == event_id
-        if since is not None:
-            chosen &= Event.received_at >= since
-        if until is not None:
-            chosen &= Event.received_at <= until
+        chosen = _to_replay(source_id, event_id, since, until)
         again = {"status": EventStatus.RECEIVED, "due_at": now, "attempts": 0, "reason": None, "run_key": key}
         ids = list(session.scalars(update(Event).where(chosen).values(again).returning(Event.id)))
         # The sweep finds the rest: a million messages at once would help nobody.
@@ -208,6 +222,27 @@ def replay(
         session.commit()
         log.info("events_replayed", source_id=source_id, events=len(ids))
         return len(ids)
+
+
+def count_for_replay(session: Session, source_id: int, since: datetime | None, until: datetime | None) -> int:
+    """How many events of a source a replay would work on."""
+    query = select(func.count()).select_from(Event).where(_to_replay(source_id, None, since, until))
+    return session.scalar(query) or 0
+
+
+def _to_replay(
+    source_id: int, event_id: int | None, since: datetime | None, until: datetime | None
+) -> ColumnElement[bool]:
+    """What can be worked on again: whatever still has its content and was no test."""
+    chosen = (Event.source_id == source_id) & Event.body_removed_at.is_(None)
+    chosen &= Event.run_key.is_distinct_from(marks.TEST_RUN)
+    if event_id is not None:
+        chosen &= Event.id == event_id
+    if since is not None:
+        chosen &= Event.received_at >= since
+    if until is not None:
+        chosen &= Event.received_at <= until
+    return chosen
 
 
 def _fill(session: Session, vault: Vault, source: Source, told: SourceData) -> None:

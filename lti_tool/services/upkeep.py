@@ -30,6 +30,7 @@ from lti_tool.services import (
     revocation,
     roster,
 )
+from lti_tool.services.reports import delays
 from lti_tool.toolbox import Toolbox
 
 ALIVE_WITHIN = timedelta(minutes=3)
@@ -40,6 +41,8 @@ def sweep(tools: Toolbox, now: datetime) -> list[tuple[str, int]]:
     beat(tools, "worker", now)
     with tools.database.write() as session:
         health.raise_alarms(session, now)
+        if now.minute == 0:
+            delays.raise_alarm(session, tools.settings.delay_objective_seconds, now)
         events.remove_old_bodies(session, tools.settings, now)
         for expiring in (OneTimeToken, Visit, AdminVisit, LearnerVisit):
             session.execute(delete(expiring).where(expiring.expires_at < now))

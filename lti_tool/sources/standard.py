@@ -5,7 +5,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -153,3 +153,21 @@ def _example(secret: str, options: Mapping[str, str], now: datetime) -> Delivery
 
 
 KIND = SourceKind("Signed webhook (Standard Webhooks)", _new_secret, verify, _delivery_id, parse, example=_example)
+
+
+def schema(ref_template: str) -> dict[str, Any]:
+    """The JSON schema of a body, for the description of the webhook (OpenAPI 3.1); its definitions are in `$defs`.
+
+    What the models say by paths is written out: a course and a person are objects with an id, data is one or a list.
+    """
+    whole = _Delivery.model_json_schema(ref_template=ref_template)
+    data, one = whole["$defs"]["_Data"], whole["properties"]["data"]
+    identified = {"type": "object", "properties": {"id": data["properties"].pop("context_id")}, "required": ["id"]}
+    person = data["properties"].pop("person_id")["anyOf"][0]
+    data["properties"] |= {
+        "course": identified,
+        "person": {"type": "object", "properties": {"id": person}, "description": "Must be the same as score.userId."},
+    }
+    data["required"] = ["course", "activity", "score"]
+    whole["properties"]["data"] = {"oneOf": [one["items"], one]}
+    return whole

@@ -8,11 +8,12 @@ from werkzeug.wrappers import Response
 from lti_tool.errors import InvalidInputError
 from lti_tool.lti.errors import RegistrationError
 from lti_tool.lti.registration import SCOPES
-from lti_tool.services import admins, awarding, onboarding, registration, selfcheck, upkeep
+from lti_tool.services import admins, awarding, erasure, onboarding, registration, selfcheck, upkeep
 from lti_tool.services.admins import Admin
 from lti_tool.services.audit import record as note_act
 from lti_tool.services.registration import PlatformData
 from lti_tool.services.reports import admin as reports
+from lti_tool.services.reports import sources as source_reports
 from lti_tool.services.reports.stuck import course_of_award, stuck_report
 from lti_tool.web import access
 from lti_tool.web.hygiene import row_id
@@ -51,7 +52,10 @@ def overview() -> str:
     """Every LMS, with what waits for a decision."""
     admin = access.enter_as_admin()
     with tools().database.read() as db:
-        return render_template("admin/overview.html", admin=admin, platforms=reports.platforms(db, admin))
+        alarms = list(source_reports.alarms(db, admin, tools().settings, utc_now()))
+        return render_template(
+            "admin/overview.html", admin=admin, platforms=reports.platforms(db, admin), alarms=alarms
+        )
 
 
 @blueprint.get("/platforms/<int:platform_id>")
@@ -200,6 +204,22 @@ def people() -> str:
     words = request.args.get("q", "").strip()[:100]
     with tools().database.read() as db:
         return render_template("admin/people.html", admin=admin, query=words, people=reports.people(db, admin, words))
+
+
+@blueprint.route("/people/<int:person_id>/erase", methods=["GET", "POST"])
+def erase_person(person_id: int) -> str | tuple[str, int]:
+    """Remove everything about somebody: first what that is, then the receipt."""
+    admin, now = access.enter_as_local_admin(), utc_now()
+    revoke = request.form.get("revoke") == "yes"
+    if request.method == "POST" and request.form.get("sure") == "yes":
+        receipt = erasure.erase(tools(), person_id, admin.name, now, revoke=revoke)
+        return render_template("admin/erased.html", admin=admin, receipt=receipt)
+    with tools().database.read() as db:
+        name = reports.person_name(db, person_id)
+    planned = erasure.survey(tools(), person_id, now)
+    fault = "Say that you are sure." if request.method == "POST" else None
+    page = render_template("admin/erase.html", admin=admin, receipt=planned, name=name, fault=fault, revoke=revoke)
+    return page, 422 if fault else 200
 
 
 @blueprint.get("/audit")

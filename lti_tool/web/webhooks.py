@@ -3,8 +3,29 @@
 from flask import Blueprint, jsonify, request
 from werkzeug.wrappers import Response
 
+from lti_tool.errors import LtiBadgesError
 from lti_tool.services import intake, notices
 from lti_tool.web.parts import parts, tools, utc_now
+
+# What no sender of grades means; whatever else it is called, the body decides.
+NOT_DATA = (
+    "multipart/form-data",
+    "text/html",
+    "text/css",
+    "image/",
+    "audio/",
+    "video/",
+    "application/pdf",
+    "application/zip",
+)
+
+
+class NotDataError(LtiBadgesError):
+    """The delivery says of itself that it is no data."""
+
+    status = 415
+    title = "This kind of content is not taken"
+
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 
@@ -17,6 +38,8 @@ def receive(source_id: str) -> tuple[Response | str, int]:
 
     `/statements` is where xAPI sends to (xAPI 1.0.3, part three, §2.1).
     """
+    if request.mimetype.startswith(NOT_DATA):
+        raise NotDataError(f"A delivery is data, not {request.mimetype}. Send it with Content-Type: application/json.")
     headers, query = dict(request.headers), request.args.to_dict()
     accepted = intake.accept(tools(), source_id, headers, query, request.get_data(), utc_now())
     body = accepted.answer.body

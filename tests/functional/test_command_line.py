@@ -123,6 +123,27 @@ def test_a_source_shows_its_secret_once(run: Run, database: Database) -> None:
     assert run("source add --platform 99 --name Grades")[0] == 1
 
 
+def test_a_source_is_told_everything_at_once(run: Run, database: Database) -> None:
+    run(PLATFORM)
+    line = "source add --platform 1 --name Grades --match-by-email --deployment 2 --alarm-after 72"
+    assert run(line)[0] == 0
+    with database.read() as session:
+        made = session.scalars(select(Source)).one()
+        assert made.deployment is not None
+        assert (made.match_by_email, made.deployment.deployment_id, made.alarm_after_hours) == (True, "2", 72)
+    for wrong, said in (
+        ("--deployment 9", "deployment: is not one of this LMS"),
+        ("--alarm-after -1", "alarm after: must be"),
+        ("--option colour=red", "option colour: the kind standard asks for"),
+        ("--kind pull", "Invalid value for '--kind'"),
+    ):
+        status, _, error = run(f"source add --platform 1 --name Grades {wrong}")
+        assert status != 0
+        assert said in error
+    told = json.loads(run("source list --json")[1])
+    assert [row["name"] for row in told] == ["Grades"]
+
+
 def test_wrong_settings_end_with_status_2(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LTI_BADGES_SECRET_KEYS", "short")
     monkeypatch.setenv("LTI_BADGES_TYPO", "1")

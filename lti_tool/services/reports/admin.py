@@ -85,6 +85,7 @@ class KeyView:
 class PersonView:
     """Somebody who was found, with what they have and what waits."""
 
+    id: int
     name: str
     email: str | None
     sub: str
@@ -171,6 +172,14 @@ def people(session: Session, admin: Admin, words: str) -> list[PersonView]:
     return [_person(session, admin, person, name) for person, name in session.execute(query)]
 
 
+def person_name(session: Session, person_id: int) -> str:
+    """What to call somebody; raises NotFoundError."""
+    person = session.get(Person, person_id)
+    if person is None:
+        raise NotFoundError("They were erased already, or never there.", "There is no such person")
+    return person.display_name
+
+
 def audit_log(session: Session, admin: Admin) -> list[EntryView]:
     """The newest lines of the audit log."""
     query = (
@@ -228,6 +237,7 @@ def _person(session: Session, admin: Admin, person: Person, platform_name: str) 
         courses = courses.where(Course.deployment_id == admin.deployment_id)
         awards = awards.where(Course.deployment_id == admin.deployment_id)
     return PersonView(
+        id=person.id,
         name=person.display_name,
         email=person.email,
         sub=person.sub,

@@ -18,7 +18,9 @@ from lti_tool.sources import KINDS
 from lti_tool.sources.kind import Delivery, MalformedError, SignatureError, SourceKind
 from tests.unit.sources.sources_testing import access
 
-EVERY_KIND = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
+# What the tool makes by itself is not posted by a sender with a secret.
+POSTED = {name: kind for name, kind in KINDS.items() if name not in ("pull", "notices")}
+EVERY_KIND = pytest.mark.parametrize("kind", POSTED.values(), ids=POSTED.keys())
 UUID = "457f0c26-a1a5-11ed-afe6-0242ac140007"
 # Words that make the kinds look closer.
 WORDS = [
@@ -206,6 +208,6 @@ def test_deep_nesting_and_long_numbers_are_refused(kind: SourceKind) -> None:
 
 def test_a_secret_of_nothing_opens_nothing() -> None:
     empty = base64.b64encode(b":").decode()
-    for kind in KINDS.values():
+    for kind in POSTED.values():
         with pytest.raises(SignatureError):
             kind.verify(Delivery({"authorization": f"Basic {empty}"}, {"key": ""}, b'{"token": ""}'), access([""]))

@@ -1,0 +1,108 @@
+"""Finds the stored events that name a person, and takes what they say out of the database."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.orm import Session
+
+from lti_tool.db import wake
+from lti_tool.domain.events import GradeEvent, Identifier, IdKind
+from lti_tool.errors import LtiBadgesError
+from lti_tool.models import Event, EventStatus, MissingId, Person, PersonAlias, Source
+from lti_tool.services import sources
+from lti_tool.sources import KINDS, pull
+from lti_tool.vault import Vault
+
+CHUNK = 500
+REMOVED = "Its content was about somebody who was erased."
+
+
+def ids_of(session: Session, person: Person) -> frozenset[Identifier]:
+    """Every id by which events may name a person."""
+    aliases = session.scalars(select(PersonAlias).where(PersonAlias.person_id == person.id))
+    found = {Identifier(alias.kind, alias.value) for alias in aliases} | {Identifier(IdKind.LTI, person.sub)}
+    if person.email:
+        found.add(Identifier(IdKind.EMAIL, person.email))
+    return frozenset(map(_comparable, found))
+
+
+def naming(session: Session, platform_id: int, ids: frozenset[Identifier], after: int = 0) -> tuple[list[int], int]:
+    """The events of a platform whose content names one of these ids, and the last event that was looked at."""
+    # Text that may be written in another way (\\u00fc, %20) is read in any case; the rest is told apart quickly.
+    likely = [Event.body.contains(identifier.value, autoescape=True) for identifier in ids]
+    likely += [Event.body.contains(sign, autoescape=True) for sign in ("\\", "%")]
+    query = (
+        select(Event.id, Event.body, Source.kind)
+        .join(Source, Source.id == Event.source_id)
+        .where(Source.platform_id == platform_id, Event.body_removed_at.is_(None), or_(*likely))
+        .order_by(Event.id)
+        .limit(CHUNK)
+    )
+    found: list[int] = []
+    while rows := session.execute(query.where(Event.id > after)).all():
+        found += [row.id for row in rows if _names(row.kind, row.body, ids)]
+        after = rows[-1].id
+    return found, after
+
+
+def remove(
+    session: Session,
+    vault: Vault,
+    platform_id: int,
+    event_ids: Sequence[int],
+    ids: frozenset[Identifier],
+    now: datetime,
+) -> None:
+    """Take the contents out; what they said of others and was not worked on yet is kept as an event of its own."""
+    waiting = (EventStatus.RECEIVED, EventStatus.UNMATCHED)
+    for start in range(0, len(event_ids), CHUNK):
+        chunk = event_ids[start : start + CHUNK]
+        query = select(Event).where(Event.id.in_(chunk), Event.status.in_(waiting)).with_for_update()
+        for event in session.scalars(query).all():
+            _keep_the_others(session, vault, platform_id, event, ids, now)
+        session.execute(delete(MissingId).where(MissingId.event_id.in_(chunk)))
+        gone = {"body": "", "body_removed_at": now, "reason": REMOVED, "status": EventStatus.PROCESSED}
+        session.execute(update(Event).where(Event.id.in_(chunk)).values(gone))
+
+
+def _keep_the_others(
+    session: Session, vault: Vault, platform_id: int, event: Event, ids: frozenset[Identifier], now: datetime
+) -> None:
+    try:
+        told = KINDS[event.source.kind].parse(event.body.encode())
+    except (KeyError, LtiBadgesError):
+        return
+    others = [grade for grade in told if not _is_about(grade, ids)]
+    if not others:
+        return
+    kept = Event(
+        source_id=sources.pull_source(session, vault, platform_id, now).id,
+        delivery_id=f"of-{event.id}-{secrets.token_hex(8)}",
+        body=pull.write(others),
+        received_at=event.received_at,
+        occurred_at=max(grade.occurred_at for grade in others),
+        due_at=now,
+    )
+    session.add(kept)
+    session.flush()
+    wake(session, "event", kept.id)
+
+
+def _names(kind: str, body: str, ids: frozenset[Identifier]) -> bool:
+    try:
+        return any(_is_about(grade, ids) for grade in KINDS[kind].parse(body.encode()))
+    except (KeyError, LtiBadgesError):
+        # It cannot be read any more: better one too many.
+        return any(identifier.value in body for identifier in ids)
+
+
+def _is_about(grade: GradeEvent, ids: frozenset[Identifier]) -> bool:
+    return not ids.isdisjoint(map(_comparable, grade.person))
+
+
+def _comparable(identifier: Identifier) -> Identifier:
+    if identifier.kind is IdKind.EMAIL:
+        return Identifier(IdKind.EMAIL, identifier.value.strip().lower())
+    return identifier
