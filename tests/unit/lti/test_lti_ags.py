@@ -132,3 +132,37 @@ def test_results_are_read_page_by_page(world: World, client: ServiceClient) -> N
         ags.LineItemResult("5", None, 1.0),
         ags.LineItemResult("6", 0.5, 1.0),
     ]
+
+
+def test_results_of_a_known_version_are_not_read_again(world: World, client: ServiceClient) -> None:
+    def answer(request: Request) -> Response:
+        if request.headers.get("If-None-Match") == 'W/"7"':
+            return Response(status=304)
+        return json_answer([{"userId": "4", "resultScore": 83}], ETag='W/"7"')(request)
+
+    world.server.answers["/item/results"] = answer
+    url = f"{world.server.url}/item"
+    first = ags.read_results(client, world.platform_id, url, NOW)
+    assert (first.etag, first.is_unchanged, len(first.results)) == ('W/"7"', False, 1)
+    again = ags.read_results(client, world.platform_id, url, NOW, etag=first.etag)
+    assert again == ags.LineItemResults((), 'W/"7"', is_unchanged=True)
+    older = ags.read_results(client, world.platform_id, url, NOW, etag='W/"6"')
+    assert (older.is_unchanged, len(older.results)) == (False, 1)
+
+
+def test_results_on_several_pages_have_no_version(world: World, client: ServiceClient) -> None:
+    url = f"{world.server.url}/item"
+    more = f'<{url}/results?page=2>; rel="next"'
+    pages = {None: json_answer([], ETag='"1"', Link=more), "2": json_answer([], ETag='"2"')}
+    world.server.answers["/item/results"] = lambda request: pages[request.args.get("page")](request)
+    assert ags.read_results(client, world.platform_id, url, NOW).etag is None
+    # Only the first page is asked for on condition.
+    ags.read_results(client, world.platform_id, url, NOW, etag='"0"')
+    asked = [r.headers.get("If-None-Match") for r in world.server.seen if r.path == "/item/results"]
+    assert asked == [None, None, '"0"', None]
+
+
+def test_not_modified_is_no_answer_to_an_unconditional_question(world: World, client: ServiceClient) -> None:
+    world.server.answers["/item/results"] = lambda _: Response(status=304)
+    with pytest.raises(LtiServiceError):
+        ags.read_results(client, world.platform_id, f"{world.server.url}/item", NOW)
