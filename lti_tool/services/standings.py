@@ -1,14 +1,24 @@
 """How a whole course stands with what a rule asks: numbers of everybody, names of some; fast for 50,000 learners."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import repeat
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Integer, Select, case, func, select, type_coerce
 from sqlalchemy.orm import Session
 
-from lti_tool.domain.criteria import Ask, activities_of, badges_of, conditions
+from lti_tool.domain.criteria import (
+    Ask,
+    Completed,
+    PointsAtLeast,
+    ScoreAtLeast,
+    Submitted,
+    activities_of,
+    badges_of,
+    conditions,
+)
 from lti_tool.domain.decision import CLOSE, Decision, Facts, decide
 from lti_tool.domain.events import ResultState
 from lti_tool.models import Activity, Award, Course, Enrolment, HoldReason, Person, Result, RuleException
@@ -18,6 +28,15 @@ from lti_tool.services.facts import GONE, FactBook
 
 SHOWN = 100
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+INSTANT = timedelta(microseconds=1)
+# Where a moment lies.
+NEVER, EARLY, LATE, INSIDE = range(4)
+MOMENTS = ("graded_at", "progressed_at")
+RELEASED = ("grade_released", "progress_released")
+# Of somebody without a result.
+NO_CLASS = -1
+# A person, whether no launch and no roster tells a role, and whether no address is known.
+Learner = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -65,31 +84,30 @@ def survey(session: Session, subject: Subject, names: int = SHOWN) -> Survey:
     """The numbers of everybody and the first so many names of each kind, in a constant number of queries."""
     course = session.get_one(Course, subject.course_id)
     learners = _learners(session, subject.course_id)
-    verdicts = _verdicts(session, subject, [learner.person_id for learner in learners])
+    verdicts = _verdicts(session, subject, [learner[0] for learner in learners])
     owners = owners_of(session, subject.badge_class_id)
-    holds = {learner.person_id: _hold(course, learner) for learner in learners}
     earned, close, unreachable, new = [], [], [], 0
-    for learner in learners:
-        is_earned, is_close = verdicts[learner.person_id]
+    for learner, (is_earned, is_close) in zip(learners, verdicts, strict=True):
         if is_earned:
             earned.append(learner)
-            if learner.person_id not in owners:
+            if learner[0] not in owners:
                 new += 1
-                if holds[learner.person_id] is not None:
+                if _hold(course, learner) is not None:
                     unreachable.append(learner)
         elif is_close:
             close.append(learner)
-    shown = [learner.person_id for group in (earned, close, unreachable) for learner in group[:names]]
-    book = _book(session, subject, list(dict.fromkeys(shown)))
+    shown = list(dict.fromkeys(learner[0] for group in (earned, close, unreachable) for learner in group[:names]))
+    book = _book(session, subject, shown)
+    people = _names(session, shown)
 
-    def named(group: Sequence[Row[Any]]) -> list[Standing]:
+    def named(group: Sequence[Learner]) -> list[Standing]:
         return [
             Standing(
-                learner.person_id,
-                learner.name or f"Person {learner.sub[:12]}",
-                decide(subject.ask, book.of(subject.rule_id or 0, learner.person_id)),
-                learner.person_id in owners,
-                holds[learner.person_id],
+                learner[0],
+                people[learner[0]],
+                decide(subject.ask, book.of(subject.rule_id or 0, learner[0])),
+                learner[0] in owners,
+                _hold(course, learner),
             )
             for learner in group[:names]
         ]
@@ -100,8 +118,9 @@ def survey(session: Session, subject: Subject, names: int = SHOWN) -> Survey:
 
 def earners(session: Session, subject: Subject) -> set[int]:
     """The people who have earned it."""
-    people = [learner.person_id for learner in _learners(session, subject.course_id)]
-    return {person_id for person_id, (earned, _) in _verdicts(session, subject, people).items() if earned}
+    people = [learner[0] for learner in _learners(session, subject.course_id)]
+    verdicts = _verdicts(session, subject, people)
+    return {person_id for person_id, (earned, _) in zip(people, verdicts, strict=True) if earned}
 
 
 def owners_of(session: Session, badge_class_id: int | None) -> set[int]:
@@ -110,35 +129,48 @@ def owners_of(session: Session, badge_class_id: int | None) -> set[int]:
     return set(session.scalars(query)) if badge_class_id is not None else set()
 
 
-def _learners(session: Session, course_id: int) -> Sequence[Row[Any]]:
+def _learners(session: Session, course_id: int) -> Sequence[Learner]:
     query: Select[Any] = awarding.learner_query(course_id)
-    columns = (Person.name, Person.sub, Person.email, Person.chosen_address, Enrolment.launch_role)
-    rows: Any = session.execute(
-        query.with_only_columns(Enrolment.person_id, *columns, Enrolment.roster_role, maintain_column_froms=True)
-    ).all()
-    found: Sequence[Row[Any]] = rows
+    # `coalesce` with an empty text: an address may be missing in both ways.
+    address = func.coalesce(func.nullif(Person.chosen_address, ""), Person.email, "")
+    has_no_role = Enrolment.launch_role.is_(None) & Enrolment.roster_role.is_(None)
+    columns = (Enrolment.person_id, type_coerce(has_no_role, Integer), type_coerce(address == "", Integer))
+    # Not by the session: it makes an object of each of 50,000 rows.
+    rows: Any = session.connection().execute(query.with_only_columns(*columns, maintain_column_froms=True))
+    found: Sequence[Learner] = rows.all()
     return found
 
 
-def _hold(course: Course, learner: Row[Any]) -> HoldReason | None:
+def _names(session: Session, person_ids: list[int]) -> dict[int, str]:
+    people = session.scalars(select(Person).where(Person.id.in_(person_ids)))
+    return {person.id: person.display_name for person in people}
+
+
+def _hold(course: Course, learner: Learner) -> HoldReason | None:
     # By values, not by rows: as `holding.why_held`, for people of whom `learner_query` says that they may earn.
-    if learner.launch_role is None and learner.roster_role is None:
+    _, has_no_role, has_no_address = learner
+    if has_no_role:
         return HoldReason.NOT_ON_ROSTER
-    if not (learner.chosen_address or learner.email):
+    if has_no_address:
         return HoldReason.NO_EMAIL
     return holding.connection_fault(course)
 
 
-def _verdicts(session: Session, subject: Subject, people: list[int]) -> dict[int, tuple[bool, bool]]:
-    """Earned and close for everybody; people whose results say the same to every condition share a decision."""
-    special = _special_people(session, subject)
+def _verdicts(session: Session, subject: Subject, people: list[int]) -> list[tuple[bool, bool]]:
+    """Earned and close for each of these people; who has the same to every condition shares a decision."""
     deciding = _Deciding(subject.ask)
-    states = _states(session, subject, deciding)
-    verdicts = {person_id: deciding.verdict(states.get(person_id, {})) for person_id in people}
-    book = _book(session, subject, sorted(special & verdicts.keys()))
-    for person_id in special & verdicts.keys():
+    classes = [
+        deciding.classes(activity_id, session.connection().execute(query).all())
+        for activity_id, query in _result_queries(subject)
+    ]
+    keys = zip(*(map(found.get, people, repeat(NO_CLASS)) for found in classes), strict=True) if classes else repeat(())
+    verdicts = [deciding.verdict(key) for _, key in zip(people, keys, strict=False)]
+    special = _special_people(session, subject)
+    places = {person_id: number for number, person_id in enumerate(people) if person_id in special}
+    book = _book(session, subject, sorted(places))
+    for person_id, number in places.items():
         decision = decide(subject.ask, book.of(subject.rule_id or 0, person_id))
-        verdicts[person_id] = decision.earned, decision.is_close
+        verdicts[number] = decision.earned, decision.is_close
     return verdicts
 
 
@@ -150,26 +182,51 @@ def _special_people(session: Session, subject: Subject) -> set[int]:
     return found | facts.badges_of_people(session, badges_of(subject.ask.criteria)).keys()
 
 
-def _states(session: Session, subject: Subject, deciding: "_Deciding") -> dict[int, dict[int, int]]:
-    """For each person and activity the class of their result."""
-    has_window = subject.ask.counts_from is not None or subject.ask.counts_until is not None
-    # Moments and events are left out where nobody looks at them: reading them is what takes longest.
-    columns = [
-        column
-        if has_window or column.key not in ("graded_at", "progressed_at")
-        else (column.is_not(None)).label(column.key)
-        for column in STATE_COLUMNS
-        if not column.key.endswith("event_id")
-    ]
-    query = (
-        select(Result.person_id, Result.activity_id, *columns)
-        .join(Activity, Activity.id == Result.activity_id)
-        .where(Activity.course_id == subject.course_id, Result.activity_id.in_(activities_of(subject.ask.criteria)))
-    )
-    found: dict[int, dict[int, int]] = {}
-    for person_id, activity_id, *values in session.execute(query):
-        found.setdefault(person_id, {})[activity_id] = deciding.class_of(activity_id, tuple(values))
-    return found
+def _result_queries(subject: Subject) -> Iterator[tuple[int, Select[Any]]]:
+    """For each activity its results: the person, then the columns that its conditions look at, in `_columns` order."""
+    for activity_id in sorted(activities_of(subject.ask.criteria)):
+        columns = [
+            type_coerce(_window(column, subject.ask), Integer)
+            if column.key in MOMENTS
+            else type_coerce(column, Integer)
+            if column.key in RELEASED
+            else column
+            for column in _columns(subject.ask, activity_id)
+        ]
+        query = (
+            select(Result.person_id, *columns)
+            .join(Activity, Activity.id == Result.activity_id)
+            .where(Activity.course_id == subject.course_id, Result.activity_id == activity_id)
+        )
+        yield activity_id, query
+
+
+def _columns(ask: Ask, activity_id: int) -> list[Any]:
+    """The columns of a result that the conditions on this activity look at; reading them is what takes longest."""
+    asked = [c for c in conditions(ask.criteria) if activity_id in activities_of(c)]
+    wanted = {"graded_at", "grading_progress"}
+    if any(isinstance(c, ScoreAtLeast | PointsAtLeast) for c in asked):
+        wanted |= {"score_given", "score_maximum", "grade_released"}
+    if any(isinstance(c, Completed | Submitted) for c in asked):
+        wanted |= {"progressed_at", "activity_progress", "progress_released"}
+    return [column for column in STATE_COLUMNS if column.key in wanted]
+
+
+def _window(moment: Any, ask: Ask) -> Any:
+    """Where a moment lies, as a small number: moments themselves are nearly all different, and slow to read."""
+    cases = [(moment.is_(None), NEVER)]
+    if ask.counts_from is not None:
+        cases.append((moment < ask.counts_from, EARLY))
+    if ask.counts_until is not None:
+        cases.append((moment > ask.counts_until, LATE))
+    return case(*cases, else_=INSIDE)
+
+
+def _moments(ask: Ask) -> dict[int, datetime | None]:
+    """A moment for each place of `_window`."""
+    start, end = ask.counts_from or LONG_AGO, ask.counts_until or LONG_AGO
+    inside = ask.counts_from or ask.counts_until or LONG_AGO
+    return {NEVER: None, EARLY: start - INSTANT, LATE: end + INSTANT, INSIDE: inside}
 
 
 class _Deciding:
@@ -177,57 +234,51 @@ class _Deciding:
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
-        self._conditions = [c for c in conditions(ask.criteria) if activities_of(c)]
-        self._classes: dict[tuple[int, tuple[Any, ...]], int] = {}
-        self._seen: dict[tuple[int, tuple[int, ...]], int] = {}
+        self._activities = sorted(activities_of(ask.criteria))
+        self._moments = _moments(ask)
         self._states: list[ResultState] = []
-        self._verdicts: dict[frozenset[tuple[int, int]], tuple[bool, bool]] = {}
+        self._verdicts: dict[tuple[int, ...], tuple[bool, bool]] = {}
 
-    def class_of(self, activity_id: int, values: tuple[Any, ...]) -> int:
-        """The class of a result: results of a class are the same to every condition."""
-        key = (activity_id, values)
-        known = self._classes.get(key)
-        if known is None:
-            known = self._classes[key] = self._classify(activity_id, _state(values))
-        return known
+    def classes(self, activity_id: int, rows: Iterable[Any]) -> dict[int, int]:
+        """The class of each person's result in an activity: results of a class are the same to every condition."""
+        keys = [column.key for column in _columns(self._ask, activity_id)]
+        alone = [
+            replace(self._ask, criteria=c) for c in conditions(self._ask.criteria) if activity_id in activities_of(c)
+        ]
+        known: dict[tuple[Any, ...], int] = {}
+        by_levels: dict[tuple[int, ...], int] = {}
+        found = {}
+        for row in rows:
+            values = row[1:]
+            number = known.get(values)
+            if number is None:
+                state = self._state(dict(zip(keys, values, strict=True)))
+                levels = tuple(_level(decide(ask, Facts({activity_id: state}))) for ask in alone)
+                if levels not in by_levels:
+                    by_levels[levels] = len(self._states)
+                    self._states.append(state)
+                number = known[values] = by_levels[levels]
+            found[row[0]] = number
+        return found
 
-    def verdict(self, classes: Mapping[int, int]) -> tuple[bool, bool]:
-        """Earned and close, for one person's classes by activity."""
-        key = frozenset(classes.items())
-        known = self._verdicts.get(key)
+    def verdict(self, classes: tuple[int, ...]) -> tuple[bool, bool]:
+        """Earned and close, for one person's classes in the order of the activities."""
+        known = self._verdicts.get(classes)
         if known is None:
-            results = {activity_id: self._states[number] for activity_id, number in classes.items()}
+            pairs = zip(self._activities, classes, strict=True)
+            results = {activity_id: self._states[number] for activity_id, number in pairs if number != NO_CLASS}
             decision = decide(self._ask, Facts(results))
-            known = self._verdicts[key] = decision.earned, decision.is_close
+            known = self._verdicts[classes] = decision.earned, decision.is_close
         return known
 
-    def _classify(self, activity_id: int, state: ResultState) -> int:
-        levels = tuple(self._levels(activity_id, state))
-        number = self._seen.get((activity_id, levels))
-        if number is None:
-            number = self._seen[activity_id, levels] = len(self._states)
-            self._states.append(state)
-        return number
-
-    def _levels(self, activity_id: int, state: ResultState) -> Iterator[int]:
-        ask = self._ask
-        for condition in self._conditions:
-            if activity_id in activities_of(condition):
-                alone = Ask(condition, ask.counts_from, ask.counts_until, ask.fully_graded)
-                decision = decide(alone, Facts({activity_id: state}))
-                yield 2 if decision.earned else 1 if decision.progress >= CLOSE else 0
+    def _state(self, values: Mapping[str, Any]) -> ResultState:
+        told = {key: self._moments[value] if key in MOMENTS else value for key, value in values.items()}
+        columns: list[Any] = [told.get(c.key, True if c.key in RELEASED else None) for c in STATE_COLUMNS]
+        return state_of(*columns)
 
 
-def _state(values: tuple[Any, ...]) -> ResultState:
-    graded_at, given, maximum, grading, released, progressed_at, progress, progress_released = values
-    return state_of(
-        _moment(graded_at), given, maximum, grading, released, None,
-        _moment(progressed_at), progress, progress_released, None,
-    )  # fmt: skip
-
-
-def _moment(value: datetime | bool | None) -> datetime | None:
-    return value if isinstance(value, datetime) else LONG_AGO if value else None
+def _level(decision: Decision) -> int:
+    return 2 if decision.earned else 1 if decision.progress >= CLOSE else 0
 
 
 def _book(session: Session, subject: Subject, people: list[int]) -> FactBook:
