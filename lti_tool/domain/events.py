@@ -36,6 +36,7 @@ class IdKind(StrEnum):
     LTI11 = "lti11"  # the user id of LTI 1.1, which some LMSs still send
     SIS = "sis"
     USERNAME = "username"
+    NUMBER = "number"  # the LMS's own number of a person, where that is not `sub` (Open edX)
     EMAIL = "email"  # believed only where the administrator allows it for the source
 
 

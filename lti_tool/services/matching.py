@@ -125,6 +125,8 @@ def _find_person(
         if len(found) > 1:
             return Unmatched(f"Several people of this course have the id {_shown([identifier])}.")
         if found:
+            # The user name is known from launches; that it goes with this number, only the event tells.
+            learn_person(session, found[0], (i for i in ids if i.kind is IdKind.NUMBER))
             return found[0]
     if {identifier.kind for identifier in ids} <= {IdKind.EMAIL} and not source.match_by_email:
         reason = "The event names the person only by e-mail address, and this source may not match by address."

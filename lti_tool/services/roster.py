@@ -12,7 +12,7 @@ from lti_tool.logs import get_logger
 from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.nrps import Member, Roster, for_link, read_roster
 from lti_tool.lti.services import ServiceClient
-from lti_tool.models import Course, Enrolment, Person, ResourceLink
+from lti_tool.models import Course, Enrolment, Person, ResourceLink, Rule, RuleStatus
 from lti_tool.models.platform import CANVAS_ISSUERS
 from lti_tool.services import awarding, matching
 from lti_tool.toolbox import Toolbox
@@ -20,6 +20,8 @@ from lti_tool.toolbox import Toolbox
 log = get_logger(__name__)
 
 STALE_AFTER = timedelta(minutes=10)
+# So many courses in one sweep.
+AT_ONCE = 20
 
 
 def refresh_if_stale(session: Session, course: Course, now: datetime) -> None:
@@ -39,6 +41,21 @@ def ask(tools: Toolbox, course_id: int) -> None:
         course.roster_synced_at = course.roster_differences_url = None
         wake(session, "roster", course_id)
         session.commit()
+
+
+def due_courses(session: Session, pause: timedelta, now: datetime) -> list[int]:
+    """The courses with a badge whose roster was not read for so long, the longest first; nobody has to open them."""
+    query = (
+        select(Course.id)
+        .where(
+            Course.memberships_url.is_not(None),
+            Course.roster_synced_at < now - pause,
+            Course.id.in_(select(Rule.course_id).where(Rule.status == RuleStatus.ACTIVE)),
+        )
+        .order_by(Course.roster_synced_at)
+        .limit(AT_ONCE)
+    )
+    return list(session.scalars(query))
 
 
 def sync(tools: Toolbox, course_id: int, now: datetime, *, force: bool = False) -> bool:

@@ -51,24 +51,28 @@ def sweep(tools: Toolbox, now: datetime) -> list[tuple[str, int]]:
             audit.note(session, "schedule", "key rotated", now)
         session.commit()
     with tools.database.read() as session:
-        waiting_for_roster = session.scalars(
-            select(Award.course_id)
-            .join(Course)
-            .where(
-                Award.status == AwardStatus.HELD,
-                Award.hold_reason == HoldReason.NOT_ON_ROSTER,
-                Course.memberships_url.is_not(None),
-                Course.roster_synced_at.is_(None) | (Course.roster_synced_at < now - roster.STALE_AFTER),
+        waiting_for_roster: set[int] = set(
+            session.scalars(
+                select(Award.course_id)
+                .join(Course)
+                .where(
+                    Award.status == AwardStatus.HELD,
+                    Award.hold_reason == HoldReason.NOT_ON_ROSTER,
+                    Course.memberships_url.is_not(None),
+                    Course.roster_synced_at.is_(None) | (Course.roster_synced_at < now - roster.STALE_AFTER),
+                )
+                .distinct()
             )
-            .distinct()
-        ).all()
+        )
         due = [("event", event_id) for event_id in intake.due_events(session, now)]
         due += [("award", award_id) for award_id in delivery.due_awards(session, now)]
         due += [("revocation", award_id) for award_id in revocation.due_revocations(session, now)]
         due += [("score", award_id) for award_id in columns.due_scores(session, now)]
         due += [("person", enrolment_id) for enrolment_id in evaluation.due_people(session, now)]
         due += [("pull", course_id) for course_id in pulls.due_courses(session, now)]
-        due += [("roster", course_id) for course_id in waiting_for_roster]
+        if pause := timedelta(minutes=tools.settings.pull_minutes):
+            waiting_for_roster = {*waiting_for_roster, *roster.due_courses(session, pause, now)}
+        due += [("roster", course_id) for course_id in sorted(waiting_for_roster)]
     return due + [("changes", connection_id) for connection_id in changes.due_connections(tools, now)]
 
 

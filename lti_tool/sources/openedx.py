@@ -70,7 +70,8 @@ class _Data(Part):
         return GradeEvent(course, self._person(), activity, grade=grade, progress=progress)
 
     def _person(self) -> tuple[Identifier, ...]:
-        return identifiers((IdKind.LTI, self.user_id), (IdKind.USERNAME, self.username), (IdKind.EMAIL, self.email))
+        # The number is not the `sub` of LTI, which Open edX makes up for outsiders; the user name leads to it.
+        return identifiers((IdKind.NUMBER, self.user_id), (IdKind.USERNAME, self.username), (IdKind.EMAIL, self.email))
 
 
 class _PassingStatus(_Data):

@@ -20,6 +20,9 @@ NOT_DATA = (
 )
 
 
+XAPI_VERSION, XAPI_VERSION_HEADER = "1.0.3", "X-Experience-API-Version"
+
+
 class NotDataError(LtiBadgesError):
     """The delivery says of itself that it is no data."""
 
@@ -33,7 +36,7 @@ blueprint = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 @blueprint.post("/<source_id>")
 @blueprint.post("/<source_id>/statements")
 @blueprint.put("/<source_id>/statements")
-def receive(source_id: str) -> tuple[Response | str, int]:
+def receive(source_id: str) -> Response:
     """Take a delivery in: 202 with its id, or what the sender expects; the same delivery again gets the same answer.
 
     `/statements` is where xAPI sends to (xAPI 1.0.3, part three, §2.1).
@@ -43,7 +46,19 @@ def receive(source_id: str) -> tuple[Response | str, int]:
     headers, query = dict(request.headers), request.args.to_dict()
     accepted = intake.accept(tools(), source_id, headers, query, request.get_data(), utc_now())
     body = accepted.answer.body
-    return "" if body is None else jsonify(body), accepted.answer.status
+    response = Response() if body is None else jsonify(body)
+    response.status_code = accepted.answer.status
+    if request.path.endswith("/statements"):
+        response.headers[XAPI_VERSION_HEADER] = XAPI_VERSION
+    return response
+
+
+@blueprint.get("/<source_id>/about")
+def about(source_id: str) -> Response:
+    """Which versions of xAPI are taken (xAPI 1.0.3, part three, §2.8); the same for every address."""
+    response = jsonify(version=[XAPI_VERSION])
+    response.headers[XAPI_VERSION_HEADER] = XAPI_VERSION
+    return response
 
 
 @blueprint.post("/<source_id>/notices")

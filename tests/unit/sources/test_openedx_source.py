@@ -27,7 +27,7 @@ TYPE = "org.openedx.learning."
 AT = datetime(2026, 1, 31, 20, 24, 32, 598387, UTC)
 COURSE = (Identifier(IdKind.LTI, KEY),)
 PERSON = (
-    Identifier(IdKind.LTI, "4"),
+    Identifier(IdKind.NUMBER, "4"),
     Identifier(IdKind.USERNAME, "paula"),
     Identifier(IdKind.EMAIL, "paula@example.org"),
 )
