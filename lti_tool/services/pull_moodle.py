@@ -20,7 +20,13 @@ from lti_tool.models import Course, Deployment, Person, Source
 from lti_tool.services import awarding, sources
 from lti_tool.services.reading import Reading
 from lti_tool.services.results import CLOCK_SKEW
-from lti_tool.sources.moodle_ws import CourseCompletion, MoodleCompletion, MoodleGrade, MoodleServiceError
+from lti_tool.sources.moodle_ws import (
+    NO_COURSE_CRITERIA,
+    CourseCompletion,
+    MoodleCompletion,
+    MoodleGrade,
+    MoodleServiceError,
+)
 from lti_tool.sources.moodle_ws import MoodleWebServices as Moodle
 from lti_tool.toolbox import Toolbox
 from lti_tool.vault import Vault
@@ -85,7 +91,8 @@ class _Reader:
             self.events += self._activities(learners)
             self.events += self._course_of(learners)
         except MoodleServiceError as error:
-            self.fault = self.fault or error
+            if error.code not in NO_COURSE_CRITERIA:
+                self.fault = self.fault or error
 
     def _activities(self, learners: list[str]) -> Iterator[GradeEvent]:
         told = [(sub, one) for sub in learners for one in self._moodle.completions(self._course_id, int(sub))]
@@ -102,9 +109,8 @@ class _Reader:
     def _course_of(self, learners: list[str]) -> Iterator[GradeEvent]:
         for sub in learners:
             told = self._moodle.course_completion(self._course_id, int(sub))
-            if told is None:
-                return
-            yield self._of_course(sub, told)
+            if told is not None:
+                yield self._of_course(sub, told)
 
     def _of_grade(self, grade: MoodleGrade) -> GradeEvent:
         fact = GradeFact(self._at(grade.at), grade.given, grade.maximum, released=not grade.is_hidden)

@@ -32,7 +32,11 @@ TIMEOUT = (5.0, 60.0)
 MAXIMUM_BYTES = 64 * 1024 * 1024
 CHUNK_BYTES = 65536
 RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
-NO_COURSE_CRITERIA = "nocriteriaset"
+NO_COURSE_CRITERIA = frozenset({"nocriteriaset", "completionnotenabled"})
+# Moodle does not talk of this person, in this course or at all (core_user::require_active_user, completion).
+ABOUT_ONE_PERSON = frozenset(
+    {"usernotenroled", "invaliduser", "userdeleted", "usernotconfirmed", "guestsarenotallowed"}
+)
 # Moodle leaves out what an account may not see, and says nothing of it.
 SILENT_GAPS = (
     "Give that account mod/assign:view, mod/quiz:view and the like too: what it may not see is left out without a word."
@@ -115,8 +119,16 @@ class MoodleWebServices:
         return GradeReport(tuple(grades), titles)
 
     def completions(self, course_id: int, user_id: int) -> list[MoodleCompletion]:
-        """How far a person is in each activity of a course that tracks it; raises MoodleServiceError."""
-        body = _group(self._call(COMPLETION, {"courseid": course_id, "userid": user_id}))
+        """How far a person is in each activity of a course that tracks it; raises MoodleServiceError.
+
+        Nothing of somebody who has left the course or the site.
+        """
+        try:
+            body = _group(self._call(COMPLETION, {"courseid": course_id, "userid": user_id}))
+        except MoodleServiceError as error:
+            if error.code in ABOUT_ONE_PERSON:
+                return []
+            raise
         return [
             MoodleCompletion(cmid, _text(entry.get("modname")), state, _moment(entry.get("timecompleted")))
             for entry in _list(body, "statuses")
@@ -124,11 +136,14 @@ class MoodleWebServices:
         ]
 
     def course_completion(self, course_id: int, user_id: int) -> CourseCompletion | None:
-        """How far a person is in a course; None where it has no rule of completion. Raises MoodleServiceError."""
+        """How far a person is in a course; None of somebody who has left. Raises MoodleServiceError.
+
+        In a course without a rule of completion that is an error, with one of NO_COURSE_CRITERIA as its code.
+        """
         try:
             body = _group(self._call(COURSE_COMPLETION, {"courseid": course_id, "userid": user_id}))
         except MoodleServiceError as error:
-            if error.code == NO_COURSE_CRITERIA:
+            if error.code in ABOUT_ONE_PERSON:
                 return None
             raise
         status = _group(body.get("completionstatus"))

@@ -185,6 +185,28 @@ def test_a_function_that_is_not_allowed_leaves_the_others(
     assert f"does not have the function {function}" in (course(world).pull_error or "")
 
 
+def test_somebody_who_has_left_does_not_stop_the_others(world: World) -> None:
+    world.launch(TEACHER)
+    there = world.lms.courses[BIOLOGY]
+    world.lms.courses[BIOLOGY] = replace(there, members=tuple(m for m in there.members if m.person.sub != LEARNER))
+    set_grade(world, CLOSE, "lab-2", completed=True)
+    pull(world)
+    assert {"moodle:cm:1201", "moodle:course"} <= known(world, CLOSE).keys()
+    assert course(world).pull_error is None
+
+
+def test_a_course_without_a_rule_of_completion_is_no_fault(world: World) -> None:
+    there = world.lms.courses[BIOLOGY]
+    graded = tuple(activity for activity in there.activities if activity.maximum is not None)
+    world.lms.courses[BIOLOGY] = replace(there, activities=graded)
+    world.lms.requests.clear()
+    world.launch(TEACHER)
+    pull(world)
+    assert "moodle:course" not in known(world, EARLY)
+    assert "moodle:cm:1200" in known(world, EARLY)
+    assert course(world).pull_error is None
+
+
 def test_without_titles_activities_are_called_by_their_numbers(world: World) -> None:
     world.lms.config = replace(world.lms.config, ws_refused=(moodle_ws.CONTENTS,))
     world.launch(TEACHER)

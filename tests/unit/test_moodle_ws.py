@@ -159,9 +159,18 @@ def test_the_completion_of_a_course_is_dated_by_its_last_criterion(
     assert moodle.course_completion(2, 8) == CourseCompletion(False, None)
 
 
-def test_a_course_without_criteria_has_no_completion(server: AnsweringServer, moodle: MoodleWebServices) -> None:
-    answer(server, {"exception": "moodle_exception", "errorcode": "nocriteriaset", "message": "No criteria"})
+@pytest.mark.parametrize("code", ["usernotenroled", "userdeleted"])
+def test_somebody_who_has_left_has_no_completion(server: AnsweringServer, moodle: MoodleWebServices, code: str) -> None:
+    answer(server, {"exception": "moodle_exception", "errorcode": code, "message": "User not enrolled"})
     assert moodle.course_completion(2, 8) is None
+    assert moodle.completions(2, 8) == []
+
+
+def test_a_course_without_criteria_says_so(server: AnsweringServer, moodle: MoodleWebServices) -> None:
+    answer(server, {"exception": "moodle_exception", "errorcode": "nocriteriaset", "message": "No criteria"})
+    with pytest.raises(MoodleServiceError) as caught:
+        moodle.course_completion(2, 8)
+    assert caught.value.code in moodle_ws.NO_COURSE_CRITERIA
 
 
 def test_titles_are_read(server: AnsweringServer, moodle: MoodleWebServices) -> None:
