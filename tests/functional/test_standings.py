@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -100,6 +100,11 @@ learners = st.fixed_dictionaries(
 )
 
 
+def somebody(given: float | None = None) -> dict:  # type: ignore[type-arg]
+    grade = {1: ResultState(GradeFact(NOON, given, 10.0), None)} if given is not None else {}
+    return {"results": grade, "email": None, "chosen": None, "role": None, "has_badge": False, "exception": None}
+
+
 def store(session: Session, ask: Ask, people: list[dict]) -> None:  # type: ignore[type-arg]
     session.add(Platform(id=1, name="P", issuer="i", client_id="c", auth_login_url="a", auth_token_url="t",
                          jwks_url="j", created_at=NOON))  # fmt: skip
@@ -151,6 +156,7 @@ def one_by_one(session: Session, ask: Ask, people: list[int]) -> dict[int, Decis
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=120)
 @given(asks(), st.lists(learners, max_size=6))
+@example(Ask(ScoreAtLeast(1, 100.0)), [somebody(5.0), somebody(8.0), somebody(10.0), somebody()])
 def test_the_fast_way_says_what_deciding_one_by_one_says(database: Database, ask: Ask, people: list[dict]) -> None:  # type: ignore[type-arg]
     with database.write() as session:
         store(session, ask, people)

@@ -1,0 +1,95 @@
+"""The editor of a rule in real Chromium: a nested rule by clicking and by the keyboard, with its live preview."""
+
+import re
+
+from playwright.sync_api import BrowserContext, expect
+
+from tests.browser.conftest import Shoot
+from tests.browser.test_pages import check, open_badges
+from tests.world import CHEMISTRY, TEACHER, World
+
+
+def test_a_nested_rule_is_made_and_changed(world: World, context: BrowserContext, shoot: Shoot) -> None:
+    world.ready_course()
+    world.launch(TEACHER, CHEMISTRY)
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    frame = open_badges(page, world, TEACHER)
+    frame.get_by_role("link", name="Add a badge").click()
+    frame.get_by_role("radio", name="Algebra II").check()
+    expect(frame.get_by_label("At least, in points")).to_be_hidden()
+    frame.get_by_label("Activity", exact=True).select_option(label="Quiz 1")
+    # The sentence and the names follow by themselves.
+    expect(frame.locator("#live")).to_contain_text("Score at least 80 % in Quiz 1")
+    expect(frame.locator("#who")).to_contain_text("Ola Okafor")
+    frame.get_by_label("At least, in per cent").fill("100")
+    expect(frame.locator("#live")).to_contain_text("Score at least 100 % in Quiz 1")
+    check(page, shoot, "1-one-condition")
+
+    frame.get_by_role("button", name="Add a condition").click()
+    second = frame.get_by_role("group", name="Condition 2")
+    expect(second.get_by_label("What is asked for")).to_be_focused()
+    # Nothing was lost, and the page was not loaded anew.
+    expect(frame.get_by_role("radio", name="Algebra II")).to_be_checked()
+    expect(frame.get_by_role("group", name="Condition 1").get_by_label("At least, in per cent")).to_have_value("100")
+    second.get_by_label("What is asked for").select_option(label="Another badge is earned")
+    second.get_by_label("Badge that must be earned first").select_option(label="Algebra I")
+    expect(second.get_by_label("Activity", exact=True)).to_be_hidden()
+    frame.get_by_role("button", name="Add a group", exact=True).click()
+    third = frame.get_by_role("group", name="Group 3")
+    expect(third.get_by_label("How much of it is needed")).to_be_focused()
+    third.get_by_role("button", name="Add a condition to group 3").click()
+    inner = frame.get_by_role("group", name="Condition 3.1")
+    inner.get_by_label("What is asked for").select_option(label="A teacher approves it")
+    lab = frame.get_by_role("group", name="Condition 3.2")
+    lab.get_by_label("What is asked for").select_option(label="Something is handed in")
+    lab.get_by_label("Activity", exact=True).select_option(label="Another activity…")
+    lab.get_by_label("Name of the other activity, exactly as in the LMS").fill("Field trip")
+    third.get_by_role("button", name="Remove condition 3.3").click()
+    expect(frame.get_by_role("group", name="Condition 3.3")).to_have_count(0)
+    expect(frame.locator("#live")).to_contain_text("(be approved by a teacher or hand in Field trip)")
+    frame.get_by_text("More: from when until when").click()
+    frame.get_by_label("I look at each badge before it goes out").check()
+    check(page, shoot, "2-nested")
+    frame.get_by_role("button", name="See who would earn it").click()
+    expect(frame.get_by_role("heading", name="Algebra II")).to_be_visible()
+    expect(frame.get_by_text("A teacher looks at each badge before it goes out.")).to_be_visible()
+    frame.get_by_text("Copy it to another course").click()
+    frame.get_by_text("What it asked, and since when").click()
+    check(page, shoot, "3-rule")
+    assert problems == []
+
+
+def test_an_edit_shows_whom_it_touches(world: World, context: BrowserContext, shoot: Shoot) -> None:
+    world.ready_course()
+    page = context.new_page()
+    frame = open_badges(page, world, TEACHER)
+    frame.get_by_role("link", name="Algebra I").click()
+    frame.get_by_role("link", name="Change what earns it").click()
+    frame.get_by_label("At least, in per cent").fill("lots")
+    frame.get_by_role("button", name="Save").click()
+    expect(frame.get_by_role("alert")).to_contain_text("Nothing was saved yet.")
+    expect(frame.get_by_label("At least, in per cent")).to_have_attribute("aria-invalid", "true")
+    check(page, shoot, "1-fault")
+    frame.get_by_label("At least, in per cent").fill("100")
+    frame.get_by_role("button", name="Save").click()
+    expect(frame.get_by_role("heading", name=re.compile("What would change"))).to_be_visible()
+    check(page, shoot, "2-effect")
+    frame.get_by_role("button", name="Change the rule").click()
+    expect(frame.get_by_text("Changed. Whoever has the badge keeps it.")).to_be_visible()
+    frame.get_by_text("Archive it").click()
+    check(page, shoot, "3-changed")
+
+
+def test_a_copied_rule_asks_to_be_confirmed(world: World, context: BrowserContext, shoot: Shoot) -> None:
+    teacher = world.ready_course()
+    world.launch(TEACHER, CHEMISTRY)
+    teacher.open(teacher.url).submit("/copy")
+    page = context.new_page()
+    page.goto(f"{world.lms_url}/courses/{CHEMISTRY}/badges?as={TEACHER}")
+    frame = page.frame_locator("iframe[name=tool]")
+    frame.get_by_role("link", name="Algebra I").click()
+    expect(frame.get_by_role("heading", name="Copied from another course: please look at it")).to_be_visible()
+    check(page, shoot, "1-asleep")
