@@ -6,8 +6,46 @@ import requests
 from lti_tool.sandbox.visitor import HTML, Visitor
 from tests.world import CHEMISTRY, LEARNER, TEACHER, TUTOR, World
 
-TEACHER_PAGES = ("", "connection", "learners", "issuer", "rules/new", "rules/{rule}", "awards/{award}")
-TEACHER_FORMS = ("issuer", "rules", "rules/{rule}/activate", "rules/{rule}/pause", "awards/{award}/retry")
+TEACHER_PAGES = (
+    "",
+    "connection",
+    "learners",
+    "issuer",
+    "rules/new",
+    "rules/{rule}",
+    "awards/{award}",
+    "runs",
+    "runs/{run}",
+    "runs/{run}/undo",
+    "approvals",
+    "falls",
+    "rules/{rule}/approvals",
+    "rules/{rule}/people",
+    "rules/{rule}/people/{person}",
+    "rules/{rule}/table",
+    "rules/{rule}/table/example.csv",
+    "rules/{rule}/export.csv",
+    "export.json",
+)
+TEACHER_FORMS = (
+    "issuer",
+    "rules",
+    "rules/{rule}/activate",
+    "rules/{rule}/pause",
+    "awards/{award}/retry",
+    "runs/{run}/confirm",
+    "runs/{run}/undo",
+    "approvals",
+    "falls",
+    "rules/{rule}/approvals",
+    "rules/{rule}/people",
+    "rules/{rule}/people/exceptions/{exception}/take-back",
+    "rules/{rule}/table",
+    "rules/{rule}/by-hand",
+)
+# Pages and forms about one thing, by its number: nothing of one course is found in another.
+PAGES_OF_THINGS = tuple(page for page in TEACHER_PAGES if "{" in page and "example" not in page)
+FORMS_OF_THINGS = tuple(form for form in TEACHER_FORMS if "{" in form)
 LEARNER_PAGES = ("mine/",)
 
 
@@ -20,10 +58,10 @@ def get(visitor: Visitor, url: str) -> requests.Response:
     return response
 
 
-def post(visitor: Visitor, url: str) -> requests.Response:
+def post(visitor: Visitor, url: str, **values: str) -> requests.Response:
     # With a good CSRF token: it is the wall that is tested, not the form's protection.
     token = visitor.page.select_one("input[name=csrf_token]")
-    data = {"csrf_token": token["value"] if token else ""}
+    data = values | {"csrf_token": token["value"] if token else ""}
     response: requests.Response = visitor.browser.session.post(
         url, data=data, headers={"Referer": url}, timeout=10, allow_redirects=False
     )
@@ -31,13 +69,13 @@ def post(visitor: Visitor, url: str) -> requests.Response:
 
 
 def paths(world: World, names: tuple[str, ...]) -> list[str]:
-    return [name.format(rule=1, award=1) for name in names]
+    return [name.format(rule=1, award=1, run=1, person=4, exception=1) for name in names]
 
 
 def test_a_teacher_enters_every_page(world: World) -> None:
     teacher = world.ready_course()
     base = course_path(world, teacher)
-    assert [get(teacher, base + path).status_code for path in paths(world, TEACHER_PAGES)] == [200, 204] + [200] * 5
+    assert [get(teacher, base + path).status_code for path in paths(world, TEACHER_PAGES)] == [200, 204] + [200] * 17
 
 
 @pytest.mark.parametrize("names", [TEACHER_PAGES, LEARNER_PAGES])
@@ -81,11 +119,14 @@ def test_things_of_another_course_are_not_found_in_ones_own(world: World) -> Non
     world.ready_course()
     other = world.launch(TEACHER, CHEMISTRY)
     chemistry = course_path(world, other)
-    for path in paths(world, ("rules/{rule}", "awards/{award}")):
+    for path in paths(world, PAGES_OF_THINGS):
         assert get(other, chemistry + path).status_code == 404, path
     other.open(other.page.select_one("a[href*='/badgr/connect']")["href"])
-    for path in paths(world, ("rules/{rule}/activate", "rules/{rule}/pause", "awards/{award}/retry")):
-        assert post(other, chemistry + path).status_code == 404, path
+    for path in paths(world, FORMS_OF_THINGS):
+        # With values that a form of one's own course would have, so that nothing but the wall refuses them.
+        values = {"person": "4", "action": "award", "note": "x", "award": "1", "decision": "approve"}
+        lines = {"lines": '[[4, "award", "x", 0]]', "shown": ""}
+        assert post(other, chemistry + path, **values, **lines).status_code == 404, path
 
 
 def test_two_courses_in_one_browser_do_not_mix(world: World) -> None:
