@@ -145,7 +145,7 @@ def _decide_group(group: Group, parts: tuple[Reason, ...]) -> Reason:
     best = sorted((part.progress for part in parts), reverse=True)[: group.number]
     # As floats, a mean of ones could be less than one.
     progress = 1.0 if len(met) >= group.number else min(sum(best) / group.number, 0.99)
-    detail = f"{len(met)} of {group.number} needed."
+    detail = f"{min(len(met), group.number)} of {group.number} needed."
     if len(met) < group.number:
         return Reason(group, False, progress, detail, parts=parts)
     # Enough was met at the moment of the last that was needed; what has no moment was never in the way.

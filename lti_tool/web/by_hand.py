@@ -132,7 +132,7 @@ def _carried(text: str) -> list[Line]:
         rows = json.loads(text)
         lines = [Line(int(person_id), str(action), str(note), int(number)) for person_id, action, note, number in rows]
         damaged = any(not 0 < line.person_id < 2**63 for line in lines)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         damaged = True
     if damaged:
         raise InvalidInputError("The form came back damaged. Nothing was changed; start again.")

@@ -32,7 +32,12 @@ def test_many_awards_at_once_wait_with_names_and_reasons(world: World) -> None:
     teacher = waiting(world)
     assert teacher.url.endswith(f"/runs/{newest_run(world).id}")
     assert teacher.page.select_one(".notice.warn[role=status]"), "a warning does not look like a success"
-    for part in ("Terry Teacher switched the badge on", "Ola Okafor", "Quinn Quigley", "90 % reached, 80 % needed."):
+    for part in (
+        "Terry Teacher switched on the badge “Algebra I”",
+        "Ola Okafor",
+        "Quinn Quigley",
+        "90 % reached, 80 % needed.",
+    ):
         assert part in teacher.text
     assert world.badgr.live_assertions() == []
     first = teacher.open(world.course_url(teacher))

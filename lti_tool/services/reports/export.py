@@ -89,7 +89,7 @@ def csv_pieces(tools: Toolbox, chosen: Scope) -> Iterator[str]:
     head: list[object] = [*FIRST, *(f"{name}_{n}" for n in range(1, chosen.most_conditions + 1) for name in EACH)]
     yield _csv([head])
     for rows in _chunks(tools, chosen):
-        yield _csv([_cells(row) for row in rows])
+        yield _csv([_cells(row, len(head)) for row in rows])
 
 
 def json_pieces(tools: Toolbox, chosen: Scope) -> Iterator[str]:
@@ -98,7 +98,7 @@ def json_pieces(tools: Toolbox, chosen: Scope) -> Iterator[str]:
     separator = "\n"
     for rows in _chunks(tools, chosen):
         for row in rows:
-            yield separator + json.dumps(_plain(row), default=str)
+            yield separator + json.dumps(_plain(row), default=datetime.isoformat)
             separator = ",\n"
     yield "\n]}\n"
 
@@ -196,9 +196,10 @@ def _plain_condition(reason: ReasonView) -> dict[str, Any]:
     }
 
 
-def _cells(row: Row) -> list[object]:
+def _cells(row: Row, width: int) -> list[object]:
     plain = _plain(row)
-    return [plain[name] for name in FIRST] + [part[name] for part in plain["conditions"] for name in EACH]
+    cells = [plain[name] for name in FIRST] + [part[name] for part in plain["conditions"] for name in EACH]
+    return cells + [None] * (width - len(cells))
 
 
 def _csv(rows: list[list[object]]) -> str:

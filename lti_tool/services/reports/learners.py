@@ -94,7 +94,15 @@ def cell(rule: Rule, award: Award | None, decision: Decision) -> Cell:
     if decision.earned:
         return Cell(rule.id, "progress", "Earned, rule not on", 1.0, None)
     state = "progress" if decision.progress else "none"
-    return Cell(rule.id, state, decision.detail, decision.progress, None)
+    return Cell(rule.id, state, _missing(decision), decision.progress, None)
+
+
+def _missing(decision: Decision) -> str:
+    """What is missing, in short: of several conditions only how many."""
+    steps = decision.root.steps
+    if len(decision.reasons) == 1:
+        return decision.detail
+    return f"{steps} {'condition is' if steps == 1 else 'conditions are'} missing."
 
 
 def _rows(session: Session, course_id: int, rules: list[Rule], enrolments: list[Enrolment]) -> list[LearnerRow]:

@@ -14,7 +14,7 @@ from lti_tool.services.reports.common import ReasonView, label_of, reason_view, 
 
 PAGE_SIZE = 100
 ACT = {
-    RunCause.SWITCH_ON: "switched the badge on",
+    RunCause.SWITCH_ON: "switched on the badge",
     RunCause.EDIT: "changed what earns the badge",
     RunCause.BY_HAND: "awarded by hand",
     RunCause.REPLAY: "had events worked on again",
