@@ -149,7 +149,8 @@ class _Reader:
 
 def _activity(grade: MoodleGrade) -> ActivityRef:
     if grade.item_type == "course":
-        return ActivityRef("moodle:course-grade", "Course grade", "course_grade")
+        # By the id that events about the total use, too.
+        return ActivityRef(f"moodle:item:{grade.item_id}", "Course grade", "course_grade")
     return ActivityRef(f"moodle:item:{grade.item_id}", grade.title, grade.module[:20] or "grade_item")
 
 

@@ -15,6 +15,7 @@ from lti_tool.errors import InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import Deployment, Event, EventStatus, Platform, Source
 from lti_tool.services import audit, marks, runs
+from lti_tool.services.registration import check_url
 from lti_tool.settings import Settings
 from lti_tool.sources import KINDS
 from lti_tool.sources.kind import Access, Option, SourceKind
@@ -76,7 +77,7 @@ def add(
             sealed_secret=tools.vault.seal(secret),
             created_at=now,
         )
-        _fill(session, tools.vault, source, told)
+        _fill(session, tools.settings, tools.vault, source, told)
         session.add(source)
         audit.note(session, actor, "source added", now, platform_id=platform_id, detail=f"{kind}: {source.name}")
         session.commit()
@@ -87,7 +88,7 @@ def change(tools: Toolbox, source_id: int, told: SourceData, actor: str, now: da
     """Change what an administrator may say of a source; an option that is left empty and is secret stays as it is."""
     with tools.database.write() as session:
         source = find(session, source_id)
-        _fill(session, tools.vault, source, told)
+        _fill(session, tools.settings, tools.vault, source, told)
         audit.note(session, actor, "source changed", now, platform_id=source.platform_id, detail=source.name)
         session.commit()
 
@@ -245,7 +246,7 @@ def _to_replay(
     return chosen
 
 
-def _fill(session: Session, vault: Vault, source: Source, told: SourceData) -> None:
+def _fill(session: Session, settings: Settings, vault: Vault, source: Source, told: SourceData) -> None:
     name = told.name.strip()
     if not 1 <= len(name) <= 200:
         raise InvalidInputError("name: must have 1 to 200 characters.")
@@ -256,19 +257,21 @@ def _fill(session: Session, vault: Vault, source: Source, told: SourceData) -> N
         if deployment is None or deployment.platform_id != source.platform_id:
             raise InvalidInputError("deployment: is not one of this LMS.")
     known = options_of(vault, source)
-    options = {option.name: _option(option, told.options, known) for option in KINDS[source.kind].options}
+    options = {option.name: _option(settings, option, told.options, known) for option in KINDS[source.kind].options}
     source.name, source.match_by_email = name, told.match_by_email
     source.deployment_id, source.alarm_after_hours = told.deployment_id, told.alarm_after_hours
     kept = {name: value for name, value in options.items() if value}
     source.sealed_options = vault.seal(json.dumps(kept)) if kept else None
 
 
-def _option(option: Option, told: Mapping[str, str], known: Mapping[str, str]) -> str:
+def _option(settings: Settings, option: Option, told: Mapping[str, str], known: Mapping[str, str]) -> str:
     value = told.get(option.name, "").strip()
     if option.secret and not value:
         value = known.get(option.name, "")
     if option.required and not value:
         raise InvalidInputError(f"{option.label}: must not be empty.")
+    if value and option.address:
+        check_url(settings, option.label, value)
     if len(value) > LONGEST_OPTION:
         raise InvalidInputError(f"{option.label}: must have at most {LONGEST_OPTION} characters.")
     return value

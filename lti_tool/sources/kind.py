@@ -61,6 +61,8 @@ class Option:
     hint: str
     required: bool = False
     secret: bool = False
+    # A whole web address, with https.
+    address: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from lti_tool.domain.events import (
     IdKind,
     ProgressFact,
 )
-from lti_tool.sources.kind import Access, Delivery, MalformedError, SourceKind, new_token, require_secret
+from lti_tool.sources.kind import Access, Delivery, MalformedError, Option, SourceKind, new_token, require_secret
 from lti_tool.sources.reading import Id, Number, OptionalId, Part, digest, identifiers, kept, load, read
 
 EVENTS = {
@@ -38,6 +38,7 @@ COMPLETION = {
     2: ActivityProgress.COMPLETED,
     3: ActivityProgress.SUBMITTED,
 }
+TOKEN = "ws_token"  # noqa: S105 (the name of an option)
 # Who acts when nobody does: Moodle's own calculations, and events without a user.
 NOBODY = {None, "0", "-1"}
 LAST_SECOND = 253402300799
@@ -81,6 +82,8 @@ class _Post(_Told):
     userid: OptionalId = None
     relateduserid: OptionalId = None
     contextinstanceid: OptionalId = None
+    # Ours, never the sender's: whether the grade counts before the gradebook was read.
+    is_open: bool = True
     other: Annotated[_Other, BeforeValidator(_members)] = _Other()
 
     @model_validator(mode="before")
@@ -134,7 +137,7 @@ class _Post(_Told):
     def _grade(self) -> GradeFact:
         given = self.other.finalgrade
         grading = GradingProgress.NOT_READY if given is None else GradingProgress.FULLY_GRADED
-        return GradeFact(self._at, given, None, grading)
+        return GradeFact(self._at, given, None, grading, released=self.is_open)
 
     def _module(self, kind: str) -> ActivityRef:
         if self.contextinstanceid is None:
@@ -161,7 +164,10 @@ def verify(delivery: Delivery, access: Access) -> bytes:
     scheme, _, rest = delivery.headers.get("authorization", "").partition(" ")
     shown = token if isinstance(token, str) else rest.strip() if scheme.lower() == "bearer" else ""
     require_secret(shown, access.secrets, "Enter the secret of this source as the token of the service in Moodle.")
-    return kept(_read(found))
+    told = _read(found)
+    # Moodle does not say whether a grade is hidden: where the gradebook can be read, that has the word.
+    is_open = not access.options.get(TOKEN)
+    return kept(told.model_copy(update={"is_open": is_open}))
 
 
 def parse(payload: bytes) -> list[GradeEvent]:
@@ -191,4 +197,27 @@ def _example(secret: str, options: Mapping[str, str], now: datetime) -> Delivery
     return Delivery({"content-type": "application/json"}, {}, json.dumps(post).encode())
 
 
-KIND = SourceKind("Moodle webhook plugin", new_token, verify, _delivery_id, parse, shown_in="body", example=_example)
+KIND = SourceKind(
+    "Moodle webhook plugin",
+    new_token,
+    verify,
+    _delivery_id,
+    parse,
+    (
+        Option(
+            "site_url",
+            "Address of the Moodle site",
+            "Only to read the gradebook as well, by Moodle's web services: https://moodle.school.example",
+            address=True,
+        ),
+        Option(
+            TOKEN,
+            "Token of the web service",
+            "Of an account that may see all grades; docs/lms/moodle.md says what to click. With it, a grade that is "
+            "hidden from its learner awards nothing.",
+            secret=True,
+        ),
+    ),
+    shown_in="body",
+    example=_example,
+)

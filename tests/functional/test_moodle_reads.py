@@ -29,7 +29,7 @@ from lti_tool.sources import pull as pull_form
 from tests.world import BIOLOGY, CLOSE, EARLY, LEARNER, TEACHER, World, running_world
 
 TOKEN = "cafe0123456789abcdef0123456789ab"
-QUIZ, COURSE_ITEM = 200, "course"
+QUIZ, TOTAL, COURSE_ITEM = 200, 203, "course"
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_grades_and_completion_are_found(world: World) -> None:
     assert known(world, EARLY) == {
         "moodle:item:200": ("Quiz 1", "quiz", GradeFact(at, 9, 10)),
         "moodle:item:202": ("Essay", "assign", GradeFact(hour_ago, 60, 100, released=False)),
-        "moodle:course-grade": ("Course grade", "course_grade", GradeFact(hour_ago, 88.5, 100)),
+        f"moodle:item:{TOTAL}": ("Course grade", "course_grade", GradeFact(hour_ago, 88.5, 100)),
         "moodle:cm:1200": ("Quiz 1 (completion)", "quiz", ActivityProgress.COMPLETED),
         "moodle:cm:1201": ("Lab 2 (completion)", "lesson", ActivityProgress.COMPLETED),
         "moodle:cm:1202": ("Essay (completion)", "assign", ActivityProgress.COMPLETED),
@@ -159,7 +159,7 @@ def test_a_broken_moodle_does_not_stop_the_grade_service(world: World) -> None:
 def test_a_broken_grade_service_does_not_stop_moodle(world: World) -> None:
     world.launch(TEACHER)
     set_grade(world, LEARNER, "quiz-1", score=7)
-    world.lms.faults.add(Fault("/lti/ags/"))
+    world.lms.faults.add(Fault("/lti/ags/", times=10))
     pull(world)
     assert "moodle:item:200" in known(world, LEARNER)
     assert "status 500" in (course(world).pull_error or "")

@@ -157,7 +157,7 @@ def test_a_failure_is_shown_and_waited_for_longer_and_longer(world: World) -> No
     pulled_at = course(world).pulled_at
     pauses = []
     for _ in range(6):
-        world.lms.faults.add(Fault("/lti/ags/", status=503))
+        world.lms.faults.add(Fault("/lti/ags/", status=503, times=3))
         assert pull(world, force=True) is None
         found = course(world)
         assert found.pull_due_at is not None
@@ -223,7 +223,7 @@ def test_what_no_event_told_is_counted(world: World) -> None:
 
 def test_a_first_read_that_failed_is_still_the_first(world: World) -> None:
     world.announce()
-    world.lms.faults.add(Fault("/lti/ags/"))
+    world.lms.faults.add(Fault("/lti/ags/", times=3))
     in_gradebook(world, LEARNER, 83, datetime.now(UTC) - timedelta(days=3))
     world.launch(TEACHER)
     assert (course(world).pull_failures, course(world).pulled_at) == (1, None)

@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 from sqlalchemy import select
 
 from lti_tool.domain.criteria import Completed, Criteria, PointsAtLeast, ScoreAtLeast
-from lti_tool.domain.events import ActivityRef, Identifier, IdKind
+from lti_tool.domain.events import ActivityRef, GradeEvent, GradeFact, Identifier, IdKind
+from lti_tool.errors import InvalidInputError
 from lti_tool.models import Award, Course, Event, EventStatus, Person, PersonAlias, Source
-from lti_tool.services import matching, results, rules, sources
+from lti_tool.services import matching, pulls, results, rules, sources
 from lti_tool.services.drafts import Draft
 from lti_tool.services.sources import SourceData, SourceSecret
 from tests.scene import remote_badge
@@ -219,3 +221,34 @@ def test_an_id_that_no_database_can_keep_is_refused(world: World) -> None:
     bad = recorded("grade_change.json")
     bad["body"]["student_id"] = "1\x002"
     assert post(world, source, bad, params={"key": source.secret}).status_code == 400
+
+
+def test_a_grade_in_moodle_counts_only_when_the_gradebook_shows_it_to_the_learner(world: World) -> None:
+    rule_for(world, ActivityRef("moodle:item:2", "Quiz", "grade_item"), lambda key: PointsAtLeast(key, 70))
+    source = add_source(world, "moodle", site_url="http://127.0.0.1:9", ws_token="t")
+    told = {
+        "eventname": "\\core\\event\\user_graded", "objectid": "11", "userid": "3", "courseid": "2",
+        "relateduserid": LEARNER, "other": {"itemid": "2", "finalgrade": "71.00000"}, "timecreated": 1795458886,
+        "host": "127.0.0.1", "token": source.secret,
+    }  # fmt: skip
+    assert post(world, source, told | {"is_open": True}).status_code == 202
+    world.work()
+    with world.tools.database.read() as session:
+        assert session.scalars(select(Award)).all() == []
+    at = datetime.fromtimestamp(1795458886, UTC)
+    shown = GradeEvent(
+        (Identifier(IdKind.LTI, "2"),),
+        (Identifier(IdKind.LTI, LEARNER),),
+        ActivityRef("moodle:item:2", "Quiz 1", "quiz"),
+        GradeFact(at, 71, 100),
+    )
+    with world.tools.database.write() as session:
+        pulls.keep(session, world.tools, session.get_one(Course, 1), [shown], {}, datetime.now(UTC))
+        session.commit()
+    world.work()
+    assert world.award_of(LEARNER).reasons[0]["met"]
+
+
+def test_the_address_of_a_moodle_must_be_a_whole_one(world: World) -> None:
+    with pytest.raises(InvalidInputError, match="Address of the Moodle site"):
+        add_source(world, "moodle", site_url="moodle.example")
