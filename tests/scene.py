@@ -27,6 +27,7 @@ from lti_tool.models import (
     Activity,
     Award,
     AwardRun,
+    AwardStatus,
     BadgrServer,
     Connection,
     Course,
@@ -39,7 +40,7 @@ from lti_tool.models import (
     Rule,
     Source,
 )
-from lti_tool.services import evaluation, intake, results, rules
+from lti_tool.services import awarding, evaluation, intake, results, rules
 from lti_tool.services.drafts import Draft
 from lti_tool.settings import Settings
 from lti_tool.sources import pull
@@ -186,8 +187,11 @@ class Scene:
                 .where(Award.status == "pending")
                 .values(status="issued", assertion_id="a", issued_at=self.now)
             )
-            session.execute(update(Award).where(Award.status == "revoking").values(status="revoked"))
+            for award in session.scalars(select(Award).where(Award.status == "revoking")):
+                award.status = AwardStatus.REVOKED
+                awarding.decide_after_revocation(session, award, self.now)
             session.commit()
+        self.settle()
 
     def awards(self, sub: str | None = None) -> list[Award]:
         """The awards, of one person or all, with their steps."""

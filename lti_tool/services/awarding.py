@@ -30,6 +30,9 @@ from lti_tool.services.facts import CHUNK, FactBook
 from lti_tool.services.holding import HOLD_ADVICE, HOLD_LABEL, why_award_held
 from lti_tool.toolbox import Toolbox
 
+# What these have taken back may be earned again.
+REGAINED = (RevokedBy.FALL, RevokedBy.UNDO)
+
 
 @dataclass(frozen=True)
 class Achievement:
@@ -131,6 +134,21 @@ def settle(session: Session, award: Award, enrolment: Enrolment, now: datetime) 
     award.status, award.hold_reason, award.advice = AwardStatus.HELD, reason, HOLD_ADVICE[reason]
     if reason is HoldReason.NOT_ON_ROSTER:
         wake(session, "roster", award.course_id)
+
+
+def decide_again(session: Session, enrolment: Enrolment, now: datetime) -> None:
+    """Have somebody decided on soon, by a worker: something has changed that may earn or lose badges."""
+    enrolment.evaluate_at = now
+    wake(session, "person", enrolment.id)
+
+
+def decide_after_revocation(session: Session, award: Award, now: datetime) -> None:
+    """Have the person decided on again: what a fall or an undone run took back may have been earned anew meanwhile."""
+    if award.status is not AwardStatus.REVOKED or award.revoked_by not in REGAINED:
+        return
+    query = select(Enrolment).filter_by(course_id=award.course_id, person_id=award.person_id)
+    if (enrolment := session.scalar(query)) is not None:
+        decide_again(session, enrolment, now)
 
 
 def make_due(session: Session, award: Award, now: datetime) -> None:
@@ -266,6 +284,6 @@ def number_after(rule: Rule, former: Sequence[Award], *, by_hand: bool) -> int |
         if not former:
             return again
     last = former[-1]
-    if last.status is AwardStatus.REVOKED and (by_hand or last.revoked_by in (RevokedBy.FALL, RevokedBy.UNDO)):
+    if last.status is AwardStatus.REVOKED and (by_hand or last.revoked_by in REGAINED):
         return again
     return again if repeat is Repeat.EACH_TIME and last.fell_at is not None else None

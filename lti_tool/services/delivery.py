@@ -271,6 +271,7 @@ def _finish(
             wake(session, "award", award.id, award.due_at)
         elif award.status is AwardStatus.ISSUED and award.rule.has_column:
             columns.schedule(session, award, now)
+        awarding.decide_after_revocation(session, award, now)
         session.commit()
         log.info("award_delivery", award_id=award.id, outcome=kind, attempt=job.attempt)
         return award.status

@@ -7,7 +7,6 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from lti_tool.db import wake
 from lti_tool.domain.criteria import badges_of
 from lti_tool.domain.decision import decide
 from lti_tool.models import Award, AwardRun, AwardStatus, Course, Enrolment, OnFall, RevokedBy, Rule, RuleStatus
@@ -17,12 +16,6 @@ from lti_tool.toolbox import Toolbox
 
 # Awards whose results still have a say.
 ALIVE = (AwardStatus.HELD, AwardStatus.PENDING, AwardStatus.SENDING, AwardStatus.ISSUED, AwardStatus.FAILED)
-
-
-def request(session: Session, enrolment: Enrolment, now: datetime) -> None:
-    """Have somebody decided on soon, by a worker: something has changed that may earn or lose badges."""
-    enrolment.evaluate_at = now
-    wake(session, "person", enrolment.id)
 
 
 def due_people(session: Session, now: datetime, limit: int = 1000) -> list[int]:
@@ -73,7 +66,7 @@ def evaluate(
             fallen = _notice_falls(session, course, {rule.id for rule in rules}, before, book, now)
             for person_id in {award.person_id for award in fallen if award.badge_class_id in asked}:
                 # Another rule was met by having this badge.
-                request(session, people[person_id], now)
+                awarding.decide_again(session, people[person_id], now)
         opened += new
         left = sorted({award.person_id for award in new if award.badge_class_id in asked})
         if not left:
@@ -166,4 +159,4 @@ def _tell_other_courses(session: Session, course: Course, opened: Sequence[Award
         )
         for other, rule in session.execute(query).unique():
             if any((other.person_id, badge) in badges for badge in badges_of(rule.criteria)):
-                request(session, other, now)
+                awarding.decide_again(session, other, now)

@@ -10,7 +10,7 @@ from lti_tool.domain.criteria import activities_of
 from lti_tool.errors import InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import Enrolment, ExceptionKind, Rule, RuleException
-from lti_tool.services import awarding, evaluation, rules
+from lti_tool.services import awarding, rules
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -49,7 +49,7 @@ def grant(
                     created_at=now,
                 )
             )
-            evaluation.request(session, enrolment, now)
+            awarding.decide_again(session, enrolment, now)
         session.commit()
         log.info("exception_granted", rule_id=rule_id, kind=told.kind.value, people=len(learners))
         return len(learners)
@@ -65,7 +65,7 @@ def take_back(tools: Toolbox, course_id: int, rule_id: int, exception_id: int, n
         enrolment = session.scalar(select(Enrolment).filter_by(course_id=course_id, person_id=granted.person_id))
         session.delete(granted)
         if enrolment is not None:
-            evaluation.request(session, enrolment, now)
+            awarding.decide_again(session, enrolment, now)
         session.commit()
 
 

@@ -63,10 +63,11 @@ def raise_alarms(session: Session, now: datetime) -> None:
 def _is_silent(session: Session, source: Source, now: datetime) -> bool:
     since = spans.first_id_since(session, Event.id, Event.received_at, now - timedelta(hours=source.alarm_after_hours))
     # What the tool sends to itself as a test does not count.
-    spoken = select(Event.id).where(Event.source_id == source.id, Event.run_key.is_distinct_from(marks.TEST_RUN))
-    if session.scalar(spoken.where(Event.id >= since).limit(1)) is not None:
+    real = Event.run_key.is_distinct_from(marks.TEST_RUN)
+    lately = select(Event.id).where(Event.id >= since, spans.unindexed(Event.source_id) == source.id, real)
+    if session.scalar(lately.limit(1)) is not None:
         return False
-    return session.scalar(spoken.limit(1)) is not None
+    return session.scalar(select(Event.id).where(Event.source_id == source.id, real).limit(1)) is not None
 
 
 def _hour(session: Session, source_id: int, now: datetime) -> SourceHour:

@@ -17,7 +17,6 @@ from lti_tool.services import (
     awarding,
     columns,
     copies,
-    evaluation,
     matching,
     notices,
     onboarding,
@@ -138,7 +137,7 @@ def _store_enrolment(session: Session, course: Course, person: Person, told: Lau
     enrolment = get_or_create(session, Enrolment, key, is_test=False, active=True, seen_at=now)
     if enrolment.role is None:
         # A badge from another course may be all that a rule here waits for.
-        evaluation.request(session, enrolment, now)
+        awarding.decide_again(session, enrolment, now)
     enrolment.launch_role, enrolment.is_test = told.role, told.is_test
     enrolment.active, enrolment.seen_at = True, now
     session.flush()

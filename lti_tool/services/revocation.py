@@ -199,6 +199,7 @@ def _finish(
         # A revocation that waits for days says so once, not every minute.
         if kind != "retry" or former != text:
             awarding.add_step(session, award, kind, text, now)
+        awarding.decide_after_revocation(session, award, now)
         session.commit()
         log.info("award_revocation", award_id=award_id, outcome=kind)
         return award.status

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, bindparam, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 
@@ -14,17 +14,21 @@ def first_id_since(
 
     Rows that were written side by side may be out of order by as long as a transaction takes.
     """
-    lowest, highest = session.execute(select(func.min(ids), func.max(ids))).one()
-    if lowest is None:
+    # Two questions: SQLite answers both together by reading the whole table.
+    lowest, highest = session.scalar(select(func.min(ids))), session.scalar(select(func.max(ids)))
+    if lowest is None or highest is None:
         return 0
-    low, high = int(lowest), int(highest) + 1
+    low: int = lowest
+    high: int = highest + 1
+    # Made once: that costs more than the answer.
+    query = select(ids, times).where(ids >= bindparam("middle")).order_by(ids).limit(1)
     while low < high:
         middle = (low + high) // 2
-        found = session.execute(select(ids, times).where(ids >= middle).order_by(ids).limit(1)).one()
+        found = session.execute(query, {"middle": middle}).one()
         if found[1] >= since:
             high = middle
         else:
-            low = int(found[0]) + 1
+            low = found[0] + 1
     return low
 
 

@@ -225,23 +225,36 @@ def test_what_no_id_can_mend_is_told_with_its_reason(world: World, admin: Visito
 # -- retention --
 
 
-def test_old_contents_are_removed_but_not_of_what_still_waits(world: World, admin: Visitor) -> None:
-    old = now() - timedelta(days=366)
-    many(world, 1, received_at=old, body='{"who": "somebody"}')
-    waits = send(world)
-    repeat = post(world, json.dumps(grade_body()).encode()).json()
-    with world.tools.database.write() as session:
-        session.execute(update(Event).where(Event.id == waits).values(received_at=old))
-        session.commit()
-    assert repeat == {"id": waits, "repeat": True}
+def test_old_contents_are_removed_and_young_ones_are_not(world: World, admin: Visitor) -> None:
+    many(world, 1, received_at=now() - timedelta(days=366), body='{"who": "somebody"}')
     many(world, 1, source_id=sources.add(world.tools, 1, "standard", SourceData("Other", {}), now()).id)
     world.sweep()
     with world.tools.database.read() as session:
         kept = session.execute(select(Event.id, Event.body != "", Event.body_removed_at.is_(None)).order_by(Event.id))
-        assert [tuple(row) for row in kept] == [(1, False, False), (2, True, True), (3, True, True)]
+        assert [tuple(row) for row in kept] == [(1, False, False), (2, True, True)]
     assert "Its content was removed on" in page(world, admin, "1").text
     assert intake.process(world.tools, 1, now()) is None
     assert sources.replay(world.tools, 1, "test", now(), event_id=1) == 0
+
+
+def test_what_fits_nothing_is_not_kept_longer_than_the_rest(world: World, admin: Visitor) -> None:
+    waits = send(world)
+    assert post(world, json.dumps(grade_body()).encode()).json() == {"id": waits, "repeat": True}
+    world.sweep()
+    assert page(world, admin, "unmatched").page.select(".findings")
+    with world.tools.database.write() as session:
+        session.execute(update(Event).values(received_at=now() - timedelta(days=366)))
+        session.commit()
+    world.sweep()
+    assert "Every event has found" in page(world, admin, "unmatched").text
+    assert "fitted no course or person" in page(world, admin, str(waits)).text
+
+
+def test_what_is_not_worked_on_yet_stays_however_old(world: World) -> None:
+    many(world, 1, received_at=now() - timedelta(days=366), status=EventStatus.RECEIVED, due_at=now() + timedelta(1))
+    world.sweep()
+    with world.tools.database.read() as session:
+        assert session.scalars(select(Event.body)).all() == ["[]"]
 
 
 def test_contents_are_kept_for_ever_where_that_is_wanted(world: World) -> None:

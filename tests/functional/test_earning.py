@@ -84,6 +84,17 @@ def test_a_fallen_grade_revokes_where_the_rule_says_so_and_the_badge_can_be_earn
     assert [award.number for award in scene.awards("lea")] == [1, 2]
 
 
+def test_a_badge_that_was_earned_again_before_badgr_had_taken_it_back_comes_back(scene: Scene) -> None:
+    quiz_rule(scene, on_fall=OnFall.REVOKE)
+    scene.grade("lea", "quiz", 9)
+    scene.issue()
+    scene.grade("lea", "quiz", 4)
+    scene.grade("lea", "quiz", 9)
+    assert scene.statuses("lea") == ["revoking"]
+    scene.issue()
+    assert scene.statuses("lea") == ["revoked", "pending"]
+
+
 def test_what_a_teacher_revoked_is_not_earned_again_by_itself(scene: Scene) -> None:
     quiz_rule(scene)
     scene.grade("lea", "quiz", 9)

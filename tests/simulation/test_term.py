@@ -286,13 +286,20 @@ class Term:
             waiting = list(session.scalars(select(AwardRun.id).where(AwardRun.status == RunStatus.WAITING)))
         for run_id in waiting:
             runs.confirm(tools, course_id, run_id, "Terry", now)
+        self._approve()
+        # What Badgr took back makes room for what was earned anew, which is looked at in turn.
+        self.scene.issue()
+        self._approve()
+        self.scene.issue()
+
+    def _approve(self) -> None:
+        tools, course_id = self.scene.tools, self.scene.course_id
         while True:
             with tools.database.read() as session:
                 ids = [award.id for award in session.scalars(decisions.waiting_for_approval(course_id).limit(500))]
             if not ids:
                 break
-            decisions.approve(tools, course_id, ids, "Terry", now, approved=True)
-        self.scene.issue()
+            decisions.approve(tools, course_id, ids, "Terry", self.scene.now, approved=True)
 
     def holders(self, badge: str) -> list[str]:
         """Who has the badge now, as often as they have it."""

@@ -107,8 +107,11 @@ def source_list(session: Session, admin: Admin, now: datetime) -> list[SourceRow
     """The sources that this administrator may see."""
     query = _visible(admin).order_by(Source.platform_id, Source.id)
     first = spans.first_id_since(session, Event.id, Event.received_at, now - DAY)
-    lately = select(Event.source_id, func.count(), func.max(Event.received_at)).where(Event.id >= first, _is_real())
-    counted = {row[0]: (row[1], row[2]) for row in session.execute(lately.group_by(Event.source_id))}
+    lately = select(spans.unindexed(Event.source_id), func.count(), func.max(Event.received_at)).where(
+        Event.id >= first, _is_real()
+    )
+    by_source = lately.group_by(spans.unindexed(Event.source_id))
+    counted = {row[0]: (row[1], row[2]) for row in session.execute(by_source)}
     silent = {source.id for source in health.silent_sources(session, now)}
     rows = []
     for source in session.scalars(query):
