@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from lti_tool.models import Award, AwardStatus, Connection
+from lti_tool.models import Award, AwardStatus, Connection, OnFall, Person, Rule
 from lti_tool.sandbox.badgr import Fault
 from lti_tool.sandbox.badgr.state import Assertion
 from lti_tool.sandbox.visitor import Visitor
-from tests.world import LEARNER, LEARNER_ADDRESS, NO_MAIL, World
+from lti_tool.services import rules
+from lti_tool.services.drafts import Draft
+from tests.world import LEARNER, LEARNER_ADDRESS, NO_MAIL, TEACHER, World
 
 REASON = "Grade corrected"
 
@@ -303,3 +305,35 @@ def test_an_account_that_has_lost_its_role_is_offered_nothing(world: World) -> N
         issuer.staff = {user: role for user, role in issuer.staff.items() if world.badgr.users[user].name[0] != "O"}
     look_for_changes(world)
     assert teacher.open(teacher.url).page.select_one("form[action*='/revoke']") is None
+
+
+def test_a_badge_that_a_fallen_grade_takes_back_is_there_again_when_the_grade_rises(world: World) -> None:
+    world.announce()
+    teacher = world.launch(TEACHER)
+    world.connect(teacher)
+    world.make_rule(teacher)
+    now = datetime.now(UTC)
+    with world.tools.database.read() as session:
+        criteria = session.get_one(Rule, 1).criteria
+    rules.edit(world.tools, 1, 1, 1, Draft(criteria, on_fall=OnFall.REVOKE), now)
+    rules.activate(world.tools, 1, 1, 1, now, also_earned_before=True)
+    world.grade(LEARNER, score=9)
+    world.work()
+    assert world.held_by(LEARNER_ADDRESS) == ["Algebra I"]
+    world.grade(LEARNER, score=4)
+    world.work()
+    assert world.held_by(LEARNER_ADDRESS) == []
+    world.grade(LEARNER, score=9)
+    world.work()
+    # Down and up again before Badgr has taken it back: the one revocation makes room for the new award.
+    for score in (3, 10):
+        delivery = world.grade(LEARNER, score=score)
+        assert delivery.status == 202
+    world.work()
+    world.sweep()
+    assert world.held_by(LEARNER_ADDRESS) == ["Algebra I"]
+    with world.tools.database.read() as session:
+        own = session.scalars(select(Award).join(Person).where(Person.sub == LEARNER).order_by(Award.number)).all()
+    assert [award.status for award in own] == [AwardStatus.REVOKED, AwardStatus.REVOKED, AwardStatus.ISSUED]
+    # Every award names an assertion of its own.
+    assert len({award.assertion_id for award in own}) == 3
