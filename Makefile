@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGED := pyproject.toml
-SOURCES := lti_tool tests migrations configs
+SOURCES := lti_tool tests migrations configs benchmarks
 LOCK := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 help: ## Show what there is to make
@@ -18,8 +18,12 @@ demo-check: $(VENV)/.ready ## Walk the whole journey without a person; fails unl
 	$(BIN)/lti-badges demo --check
 
 test: $(VENV)/.ready chromium ## Run every test: on SQLite, then on a private PostgreSQL
-	$(BIN)/pytest --database=sqlite
-	$(BIN)/pytest --database=postgresql tests/functional tests/chaos
+	$(BIN)/pytest -n 2 --dist worksteal --database=sqlite
+	LTI_BADGES_TEST_LEARNERS=500 $(BIN)/pytest -n 2 --dist worksteal --database=postgresql tests/functional tests/chaos tests/simulation
+
+bench: $(VENV)/.ready ## Measure what must stay fast, beside what the machine can do at best
+	$(BIN)/python benchmarks/standings.py
+	$(BIN)/python benchmarks/standings.py --postgresql
 
 check: $(VENV)/.ready ## Format, lint and types
 	$(BIN)/ruff format --check $(SOURCES)
@@ -51,4 +55,4 @@ $(VENV)/.ready: requirements-test.lock $(PACKAGED) | $(VENV)/bin/python
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help demo demo-check test check lock clean chromium
+.PHONY: help demo demo-check test bench check lock clean chromium

@@ -133,6 +133,15 @@ def test_with_htmx_only_the_tree_is_sent_again_and_badgr_is_not_asked(world: Wor
     assert len(world.badgr.requests) == asked
 
 
+def test_of_several_conditions_the_preview_names_the_one_that_is_missing(world: World) -> None:
+    teacher = ready(world)
+    quiz = option(teacher, "activity", "Quiz 1")
+    press(teacher, "add:", {"activity": quiz, "percent": "80"})
+    press(teacher, "preview", {"1.activity": quiz, "1.percent": "100"})
+    assert "Ola Okafor Quiz 1: " in teacher.text
+    assert "80 % needed." not in teacher.text.partition("One step away")[2]
+
+
 def test_a_badge_is_not_earned_by_having_itself(world: World) -> None:
     teacher = ready(world)
     values = {

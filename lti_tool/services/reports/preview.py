@@ -1,11 +1,13 @@
 """How the class stands with what a rule asks, for a page: of a rule, or of one that is still being written."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from lti_tool.domain.decision import Decision
 from lti_tool.models import Course
-from lti_tool.services import holding, standings
+from lti_tool.services import facts, holding, standings
 from lti_tool.services.standings import Standing, Subject
 
 
@@ -39,10 +41,11 @@ def preview(session: Session, subject: Subject, names: int = standings.SHOWN) ->
     """Where everybody stands, with so many names in each list; nothing is stored."""
     found = standings.survey(session, subject, names)
     course = session.get_one(Course, subject.course_id)
+    titles = facts.activity_titles(session, subject.course_id)
     return Preview(
-        earned=people(found.earned),
-        close=people(found.close),
-        unreachable=people(found.unreachable),
+        earned=people(found.earned, titles),
+        close=people(found.close, titles),
+        unreachable=people(found.unreachable, titles),
         earned_count=found.earned_count,
         close_count=found.close_count,
         unreachable_count=found.unreachable_count,
@@ -53,13 +56,22 @@ def preview(session: Session, subject: Subject, names: int = standings.SHOWN) ->
     )
 
 
-def people(found: list[Standing]) -> list[PreviewPerson]:
-    """The learners of a list, each with what is worth knowing."""
-    return [_person(standing) for standing in found]
+def people(found: list[Standing], titles: Mapping[int, str]) -> list[PreviewPerson]:
+    """The learners of a list, each with what is worth knowing; `titles` are those of the activities."""
+    return [_person(standing, titles) for standing in found]
 
 
-def _person(standing: Standing) -> PreviewPerson:
+def _person(standing: Standing, titles: Mapping[int, str]) -> PreviewPerson:
     note = None if standing.hold is None else holding.HOLD_LABEL[standing.hold]
     if standing.has_badge:
         note = "Has this badge already"
-    return PreviewPerson(standing.name, standing.decision.detail, note)
+    return PreviewPerson(standing.name, _detail(standing.decision, titles), note)
+
+
+def _detail(decision: Decision, titles: Mapping[int, str]) -> str:
+    """What earned it, or what is missing; of several conditions each is named."""
+    if len(decision.reasons) == 1:
+        return decision.detail
+    told = [reason for reason in decision.reasons if reason.met is decision.earned]
+    named = ((titles.get(reason.activity_id or 0), reason.detail) for reason in told)
+    return " ".join(f"{title}: {detail}" if title else detail for title, detail in named)

@@ -124,7 +124,7 @@ def change_report(session: Session, course_id: int, rule_id: int, draft: Draft, 
     return Change(
         _sentence(session, rule),
         after,
-        people(effect.added),
+        people(effect.added, facts.activity_titles(session, course_id)),
         effect.added_count,
         effect.dropped,
         effect.dropped_count,
