@@ -157,6 +157,10 @@ def test_several_are_revoked_by_hand(world: World) -> None:
     assert "Awarded: 0. Revoked: 2. Left as they were: 1." in teacher.text
     world.work()
     assert world.badgr.live_assertions() == []
+    at_people(world, teacher)
+    carry(teacher, send(teacher, PEOPLE, person=[person(world, "6")], action="award", note="Not copied after all"))
+    world.work()
+    assert world.held_by(OLA) == ["Algebra I"], "by hand it may be awarded again"
 
 
 def test_an_award_by_hand_wants_somebody_and_a_reason(world: World) -> None:
@@ -231,7 +235,19 @@ def test_what_is_no_table_is_said_so(world: World, table: bytes, fault: str) -> 
 
 def test_a_huge_upload_is_not_read(world: World) -> None:
     teacher = switched_on(world)
-    assert upload(teacher, b"x" * 3_000_000).status_code == 413
+    assert upload(teacher, b"x" * 1_100_000).status_code == 413
+
+
+def test_the_lines_of_a_large_table_come_back_whole(world: World) -> None:
+    teacher = switched_on(world)
+    at_people(world, teacher)
+    token = teacher.page.select_one("input[name=csrf_token]")["value"]
+    answer = teacher.browser.session.post(
+        world.course_url(teacher) + "rules/1/by-hand",
+        files={name: (None, value) for name, value in {"csrf_token": token, "lines": "x" * 700_000}.items()},
+        headers={"Referer": teacher.url},
+    )
+    assert (answer.status_code, "came back damaged" in words(answer)) == (400, True)
 
 
 def test_what_was_shown_is_shown_anew_when_it_has_changed(world: World) -> None:
