@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 from sqlalchemy import func, select, update
+from standardwebhooks import Webhook as Signer
 
 from lti_tool.models import AwardStep, Course, Deployment, Event, EventStatus, Person, Platform, Source, SourceHour
 from lti_tool.sandbox.visitor import Visitor
@@ -258,9 +259,14 @@ def test_badges_that_waited_for_somebody_do_not_count_as_slow(world: World) -> N
 
 
 def test_what_a_rule_that_is_switched_on_brings_does_not_count(world: World) -> None:
-    world.ready_course()
+    teacher = world.launch(TEACHER)
+    world.announce()
+    world.connect(teacher)
+    world.make_rule(teacher).submit("/activate", {"scope": "all"})
+    world.work()
     with world.tools.database.read() as session:
         assert session.scalar(select(func.count()).where(AwardStep.kind == "issued"))
+        assert session.scalars(select(Event.attempts)).all() == [1]
         assert delays.delay(session, now(), timedelta(days=1)).number == 0
 
 
@@ -303,11 +309,14 @@ def test_a_source_that_is_off_says_so_to_a_test(world: World, admin: Visitor) ->
 def test_nobody_else_can_mark_a_delivery_as_a_test(world: World) -> None:
     forged = world.tools.vault.seal(f"test another {now().timestamp()}")
     stale = world.tools.vault.seal(f"test {first_source(world).public_id} {now().timestamp() - 600}")
+    body = json.dumps(grade_body())
     for number, mark in enumerate(("nonsense", forged, stale)):
-        at = now()
-        post(world, json.dumps(grade_body()).encode(), at=at, **{"lti-badges-test": mark})
-        with world.tools.database.read() as session:
-            assert session.scalars(select(Event.status)).all() == [EventStatus.RECEIVED], number
+        at, name = now(), f"msg_{number}"
+        signature = Signer(world.webhook.secret).sign(name, at, body)
+        headers = {"webhook-id": name, "webhook-signature": signature, "lti-badges-test": mark}
+        assert post(world, body.encode(), at=at, **headers).json()["repeat"] is False
+    with world.tools.database.read() as session:
+        assert session.scalars(select(Event.status)).all() == [EventStatus.RECEIVED] * 3
 
 
 # -- walls --
