@@ -2,17 +2,21 @@
 
 import json
 import shlex
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
 from sqlalchemy import func, select, update
+from standardwebhooks import Webhook as Signer
 
 from lti_tool.models import AwardStep, Course, Deployment, Event, EventStatus, Person, Platform, Source, SourceHour
 from lti_tool.sandbox.visitor import Visitor
 from lti_tool.services import admins, health, sources, upkeep
 from lti_tool.services.reports import delays
 from lti_tool.services.sources import SourceData
+from lti_tool.sources import KINDS
+from lti_tool.sources.kind import Option
 from tests.functional.test_admin import NAME, PASSWORD, actions, get, lms_admin, sign_in
 from tests.functional.test_walls import ask
 from tests.functional.test_webhooks import grade_body, post
@@ -87,6 +91,30 @@ def test_what_cannot_be_saved_is_said_and_kept(world: World, admin: Visitor) -> 
     assert "alarm after" in admin.text
     assert field(admin, "name") == "Mine"
     assert get(admin, f"{world.tool_url}/admin/sources/2").status_code == 404
+
+
+def test_what_a_kind_asks_for_is_asked(world: World, admin: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = (
+        Option("tenant", "Tenant", "Its number.", required=True),
+        Option("token", "Token", "Of the LMS.", secret=True),
+    )
+    kind = replace(KINDS["standard"], label="Asking", options=asked, example=None, shown_in="query")
+    monkeypatch.setitem(KINDS, "asking", kind)
+    page(world, admin, "").follow("/sources/new").submit("/new", {"platform": "1", "kind": "asking"})
+    admin.page.select_one("#option-tenant").attrs.pop("required")
+    assert admin.submit("/new", {"name": "Asking"}).status == 422
+    assert "Tenant: must not be empty." in admin.text
+    admin.submit("/new", {"option-tenant": "7", "option-token": "hush"})
+    assert "stands in the address itself" in admin.text
+    assert admin.page.pre is None
+    assert field(page(world, admin, "2/edit"), "option-tenant") == "7"
+    assert "hush" not in admin.page.decode()
+    admin.submit("/edit", {"option-tenant": "8"})
+    with world.tools.database.read() as session:
+        told = sources.options_of(world.tools.vault, session.get_one(Source, 2))
+    assert told == {"tenant": "8", "token": "hush"}
+    assert "Send a test event" not in admin.text
+    assert post_form(admin, f"{world.tool_url}/admin/sources/2/test").status_code == 409
 
 
 def test_the_tools_own_source_cannot_be_added_or_changed(world: World, admin: Visitor) -> None:
@@ -258,9 +286,14 @@ def test_badges_that_waited_for_somebody_do_not_count_as_slow(world: World) -> N
 
 
 def test_what_a_rule_that_is_switched_on_brings_does_not_count(world: World) -> None:
-    world.ready_course()
+    teacher = world.launch(TEACHER)
+    world.announce()
+    world.connect(teacher)
+    world.make_rule(teacher).submit("/activate", {"scope": "all"})
+    world.work()
     with world.tools.database.read() as session:
         assert session.scalar(select(func.count()).where(AwardStep.kind == "issued"))
+        assert session.scalars(select(Event.attempts)).all() == [1]
         assert delays.delay(session, now(), timedelta(days=1)).number == 0
 
 
@@ -303,11 +336,14 @@ def test_a_source_that_is_off_says_so_to_a_test(world: World, admin: Visitor) ->
 def test_nobody_else_can_mark_a_delivery_as_a_test(world: World) -> None:
     forged = world.tools.vault.seal(f"test another {now().timestamp()}")
     stale = world.tools.vault.seal(f"test {first_source(world).public_id} {now().timestamp() - 600}")
+    body = json.dumps(grade_body())
     for number, mark in enumerate(("nonsense", forged, stale)):
-        at = now()
-        post(world, json.dumps(grade_body()).encode(), at=at, **{"lti-badges-test": mark})
-        with world.tools.database.read() as session:
-            assert session.scalars(select(Event.status)).all() == [EventStatus.RECEIVED], number
+        at, name = now(), f"msg_{number}"
+        signature = Signer(world.webhook.secret).sign(name, at, body)
+        headers = {"webhook-id": name, "webhook-signature": signature, "lti-badges-test": mark}
+        assert post(world, body.encode(), at=at, **headers).json()["repeat"] is False
+    with world.tools.database.read() as session:
+        assert session.scalars(select(Event.status)).all() == [EventStatus.RECEIVED] * 3
 
 
 # -- walls --
