@@ -61,7 +61,6 @@ def test_a_nested_rule_is_made_and_changed(world: World, context: BrowserContext
     expect(frame.get_by_role("heading", name="Algebra II")).to_be_visible()
     expect(frame.get_by_text("A teacher looks at each badge before it goes out.")).to_be_visible()
     frame.get_by_text("Copy it to another course").click()
-    frame.get_by_text("What it asked, and since when").click()
     check(page, shoot, "3-rule")
     assert problems == []
 
@@ -93,6 +92,8 @@ def test_an_edit_shows_whom_it_touches(world: World, context: BrowserContext, sh
     check(page, shoot, "2-effect")
     frame.get_by_role("button", name="Change the rule").click()
     expect(frame.get_by_text("Changed. Whoever has the badge keeps it.")).to_be_visible()
+    frame.get_by_text("What it asked, and since when").click()
+    expect(frame.get_by_text("1. Score at least 80 % in Quiz 1")).to_be_visible()
     frame.get_by_text("Archive it").click()
     check(page, shoot, "3-changed")
 

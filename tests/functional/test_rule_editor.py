@@ -85,6 +85,22 @@ def test_a_new_rule_shows_one_condition_and_no_faults(world: World) -> None:
     assert not teacher.page.select_one("form.rule details:has(#counts_from)").has_attr("open")
 
 
+def test_activities_stand_under_their_kind(world: World) -> None:
+    teacher = ready(world)
+    with world.tools.database.write() as session:
+        for kind in ("course_grade", "module", "lab", "course"):
+            session.add(Activity(course_id=1, title=f"The {kind}", kind=kind, created_at=datetime.now(UTC)))
+        session.commit()
+    teacher.open(teacher.url)
+    groups = {
+        g["label"]: [o.text for o in g.select("option")] for g in teacher.page.select("select[name=activity] optgroup")
+    }
+    assert groups["Modules"] == ["The module (module)"]
+    assert groups["The whole course"] == ["The course (course completed)", "The course_grade (course grade)"]
+    assert groups["Lab"] == ["Lab 2", "The lab"]
+    assert list(groups)[-2:] == ["Modules", "The whole course"]
+
+
 def test_faults_deep_in_the_tree_are_told_at_their_fields(world: World) -> None:
     teacher = ready(world)
     press(teacher, "add:", {"badge_class": badge(teacher, "Algebra II")})
@@ -97,6 +113,7 @@ def test_faults_deep_in_the_tree_are_told_at_their_fields(world: World) -> None:
         fault = teacher.page.find(id=field["aria-describedby"].split()[0])
         assert fault.text in teacher.page.select_one("[role=alert]").text
     assert teacher.page.select_one("[name='0.percent']")["value"] == "lots"
+    assert "Condition 1: Enter a number from 1 to 100" in teacher.text
     # A button that only changes the form reproaches nobody.
     press(teacher, "remove:0")
     assert "Nothing was saved yet." not in teacher.text
