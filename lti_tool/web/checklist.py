@@ -173,5 +173,5 @@ def _of_awards(stuck: Stuck, course_id: int, connect_url: str) -> Attention:
     title = f"{stuck.label} ({_awards(stuck.number)})"
     if stuck.is_no_connection:
         return Attention(title, stuck.advice, "Connect to Badgr", connect_url, new_tab=True)
-    learners_url = url_for("course.learners", course_id=course_id)
+    learners_url = url_for("course.learners", course_id=course_id, show="held" if stuck.is_held else "failed")
     return Attention(title, stuck.advice, "See who", learners_url)

@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response
 from lti_tool.services import admins, awarding, connections, copies, grants, pulls, revocation, roster
 from lti_tool.services.reports.award import award_view
 from lti_tool.services.reports.course import course_report
-from lti_tool.services.reports.learners import learner_table
+from lti_tool.services.reports.learners import SHOWS, learner_table
 from lti_tool.web import access
 from lti_tool.web.badgr import ticket_for
 from lti_tool.web.checklist import attention, checklist
@@ -88,15 +88,19 @@ def learners(course_id: int) -> str:
     visit = access.enter_as_teacher()
     query = request.args.get("q", "").strip()[:100]
     page = request.args.get("page", 1, type=int)
+    show = request.args.get("show", "all")
+    show = show if show in SHOWS else "all"
     with tools().database.read() as session:
-        table = learner_table(session, course_id, query, page)
+        table = learner_table(session, course_id, query, page, show)
+    kept = {"q": query or None, "show": None if show == "all" else show}
     return render_template(
         "course/learners.html",
         course=visit.course,
         head=table.head,
         rows=table.rows,
         query=query,
-        pager=pager("course.learners", table.page, table.pages, table.total, course_id=course_id, q=query or None),
+        show=show,
+        pager=pager("course.learners", table.page, table.pages, table.total, course_id=course_id, **kept),
     )
 
 

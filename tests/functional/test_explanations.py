@@ -129,6 +129,25 @@ def test_the_cause_is_said_in_a_sentence(world: World, sub: str, act: str, said:
     assert said in why(world, teacher, sub).text
 
 
+def test_the_table_of_learners_is_narrowed_by_state(world: World) -> None:
+    teacher = switched_on(world)
+    world.grade(NO_MAIL, score=10)
+    world.work()
+
+    def shown(query: str) -> list[str]:
+        teacher.open(world.course_url(teacher) + f"learners?{query}")
+        return [name.contents[0].strip() for name in teacher.page.select("tbody th")]
+
+    assert shown("show=issued") == ["Ola Okafor", "Quinn Quigley"]
+    assert shown("show=issued&q=quinn") == ["Quinn Quigley"]
+    assert shown("show=failed") == []
+    assert "Nobody found" in teacher.text
+    assert len(shown("show=none")) == 9
+    assert len(shown("show=nonsense")) == 12
+    assert teacher.open(world.course_url(teacher)).follow("show=held").url.endswith("learners?show=held")
+    assert [name.contents[0].strip() for name in teacher.page.select("tbody th")] == ["Noor Nomail"]
+
+
 def test_an_award_names_the_version_that_earned_it(world: World) -> None:
     teacher = switched_on(world)
     rules.edit(world.tools, COURSE, 1, person(world, TEACHER), Draft(rule_criteria(world)), datetime.now(UTC))

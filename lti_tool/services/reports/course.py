@@ -65,6 +65,8 @@ class Stuck:
     advice: str
     number: int
     is_no_connection: bool
+    # Held by us, else refused by Badgr.
+    is_held: bool = True
 
 
 @dataclass(frozen=True)
@@ -203,5 +205,6 @@ def _stuck(session: Session, course_id: int, failed: int) -> list[Stuck]:
         "Open the award to see what Badgr said, mend that, and press “Send again”.",
         failed,
         is_no_connection=False,
+        is_held=False,
     )
     return held + ([refused] if failed else [])

@@ -10,9 +10,11 @@ from sqlalchemy.orm import Session, joinedload
 from lti_tool.domain.decision import Decision
 from lti_tool.models import Award, Enrolment, Person, Rule, RuleStatus
 from lti_tool.services import awarding, facts
-from lti_tool.services.reports.common import BadgeView, badge_view, label_of, state_of
+from lti_tool.services.reports.common import STATE, BadgeView, badge_view, label_of, state_of
 
 PAGE_SIZE = 50
+# What can be asked for: everybody, those with an award in a state, those with none.
+SHOWS = ("all", "issued", "on_the_way", "held", "failed", "revoked", "none")
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class LearnerTable:
     total: int
 
 
-def learner_table(session: Session, course_id: int, query: str, page: int) -> LearnerTable:
-    """The learners whose name or address contains `query`, 50 a page, pages from 1."""
+def learner_table(session: Session, course_id: int, query: str, page: int, show: str = "all") -> LearnerTable:
+    """The learners whose name or address contains `query`, 50 a page, pages from 1; `show` is one of `SHOWS`."""
     rules = session.scalars(
         select(Rule)
         .where(Rule.course_id == course_id, Rule.status != RuleStatus.ARCHIVED)
@@ -60,6 +62,10 @@ def learner_table(session: Session, course_id: int, query: str, page: int) -> Le
         learners = learners.where(
             Person.name.icontains(query, autoescape=True) | Person.email.icontains(query, autoescape=True)
         )
+    if show != "all":
+        awards = select(Award.id).where(Award.course_id == course_id, Award.person_id == Enrolment.person_id)
+        wanted = [status for status, state in STATE.items() if state == show]
+        learners = learners.where(awards.where(Award.status.in_(wanted)).exists() if wanted else ~awards.exists())
     total = session.scalar(select(func.count()).select_from(learners.order_by(None).subquery())) or 0
     pages = max(1, ceil(total / PAGE_SIZE))
     page = min(max(1, page), pages)
