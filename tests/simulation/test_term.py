@@ -36,6 +36,8 @@ from lti_tool.models import (
     AwardStatus,
     Course,
     Enrolment,
+    Event,
+    EventStatus,
     ExceptionKind,
     OnFall,
     Person,
@@ -202,12 +204,23 @@ class Term:
                 for key in rows
             ]  # fmt: skip
             session.execute(insert(Enrolment), enrolled)
-            session.add(
-                Source(
-                    public_id="webhook", platform_id=self.scene.platform_id, kind="standard", name="Webhook",
-                    sealed_secret=self.scene.tools.vault.seal("s"), created_at=START,
-                )
+            webhook = Source(
+                public_id="webhook", platform_id=self.scene.platform_id, kind="standard", name="Webhook",
+                sealed_secret=self.scene.tools.vault.seal("s"), created_at=START,
             )  # fmt: skip
+            session.add(webhook)
+            session.flush()
+            # One that has never spoken is not set up yet, and is not said to have lost anything.
+            session.add(
+                Event(
+                    source_id=webhook.id,
+                    delivery_id="1",
+                    body="",
+                    received_at=START,
+                    due_at=START,
+                    status=EventStatus.PROCESSED,
+                )
+            )
             session.commit()
 
     def _make_rules(self) -> dict[str, int]:
