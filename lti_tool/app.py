@@ -46,6 +46,32 @@ from lti_tool.web import (
 )
 from lti_tool.web.parts import WebParts
 
+BLUEPRINTS = (
+    lti.blueprint,
+    webhooks.blueprint,
+    course.blueprint,
+    rules.blueprint,
+    rule_editor.blueprint,
+    people.blueprint,
+    by_hand.blueprint,
+    decisions.blueprint,
+    runs.blueprint,
+    export.blueprint,
+    badges.blueprint,
+    choosing.blueprint,
+    cookieless.blueprint,
+    connections.blueprint,
+    learner.blueprint,
+    my.blueprint,
+    badgr.blueprint,
+    health.blueprint,
+    openapi.blueprint,
+    admin.blueprint,
+    admin_badgr.blueprint,
+    admin_sources.blueprint,
+    admin_events.blueprint,
+)
+
 
 def create_tools(settings: Settings) -> Toolbox:
     """What the use cases work with."""
@@ -97,31 +123,7 @@ def create_app(settings: Settings, tools: Toolbox | None = None) -> Flask:
     # Pages are given what they show; a page about a fault must not look for its visitor once more.
     logins = LoginManager(app, add_context_processor=False)
     access.register(logins)
-    for blueprint in (
-        lti.blueprint,
-        webhooks.blueprint,
-        course.blueprint,
-        rules.blueprint,
-        rule_editor.blueprint,
-        people.blueprint,
-        by_hand.blueprint,
-        decisions.blueprint,
-        runs.blueprint,
-        export.blueprint,
-        badges.blueprint,
-        choosing.blueprint,
-        cookieless.blueprint,
-        connections.blueprint,
-        learner.blueprint,
-        my.blueprint,
-        badgr.blueprint,
-        health.blueprint,
-        openapi.blueprint,
-        admin.blueprint,
-        admin_badgr.blueprint,
-        admin_sources.blueprint,
-        admin_events.blueprint,
-    ):
+    for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     assets.register(app)
     filters.register(app)

@@ -207,7 +207,7 @@ KIND = SourceKind(
         Option(
             "site_url",
             "Address of the Moodle site",
-            "Only to read the gradebook as well, by Moodle's web services: https://moodle.school.example",
+            "Only to read the gradebook as well, by Moodle's web services, such as https://moodle.school.example.",
             address=True,
         ),
         Option(

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from lti_tool.errors import InvalidInputError
 from lti_tool.models import RunStatus, Visit
-from lti_tool.services import by_hand, rules
+from lti_tool.services import by_hand
 from lti_tool.services.by_hand import Line, Plan
 from lti_tool.services.reports.common import badge_view
 from lti_tool.web import access
@@ -40,7 +40,7 @@ def table(course_id: int, rule_id: int) -> str:
 @blueprint.get("/table/example.csv")
 def example(course_id: int, rule_id: int) -> Response:
     """A table to start from."""
-    access.enter_as_teacher()
+    access.enter_rule(course_id, rule_id)
     headers = {"Content-Disposition": "attachment; filename=awards-by-hand.csv"}
     return Response(EXAMPLE, mimetype="text/csv", headers=headers)
 
@@ -48,7 +48,7 @@ def example(course_id: int, rule_id: int) -> Response:
 @blueprint.post("/table")
 def read_table(course_id: int, rule_id: int) -> str | tuple[str, int]:
     """Check a table, and show what it would do."""
-    visit = access.enter_as_teacher()
+    visit = access.enter_rule(course_id, rule_id)
     try:
         text = _uploaded()
         with tools().database.read() as session:
@@ -61,7 +61,7 @@ def read_table(course_id: int, rule_id: int) -> str | tuple[str, int]:
 @blueprint.post("/by-hand")
 def carry_out(course_id: int, rule_id: int) -> Response | str:
     """Award and revoke what was shown, if it is still so."""
-    visit = access.enter_as_teacher()
+    visit = access.enter_rule(course_id, rule_id)
     lines = _carried(request.form.get("lines", ""))
     with tools().database.read() as session:
         plans = by_hand.plan(session, course_id, rule_id, lines)

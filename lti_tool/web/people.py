@@ -57,7 +57,7 @@ def person(course_id: int, rule_id: int, person_id: int) -> str:
 @blueprint.post("")
 def act(course_id: int, rule_id: int) -> Response | str:
     """Grant something to the learners who are ticked; or show what an award or a revocation by hand would do."""
-    visit = access.enter_as_teacher()
+    visit = access.enter_rule(course_id, rule_id)
     action = request.form.get("action", "")
     people = [int(key) for key in request.form.getlist("person") if key.isascii() and key.isdigit() and len(key) < 18]
     if not people:

@@ -114,7 +114,7 @@ def test_what_a_kind_asks_for_is_asked(world: World, admin: Visitor, monkeypatch
         told = sources.options_of(world.tools.vault, session.get_one(Source, 2))
     assert told == {"tenant": "8", "token": "hush"}
     assert "Send a test event" not in admin.text
-    assert post_form(admin, f"{world.tool_url}/admin/sources/2/test").status_code == 409
+    assert ask(admin, world, "POST", "/admin/sources/2/test").status_code == 409
 
 
 def test_the_tools_own_source_cannot_be_added_or_changed(world: World, admin: Visitor) -> None:

@@ -59,7 +59,8 @@ def test_numbers_that_no_row_can_have_are_not_found(world: World, everybody: Vis
             response = everybody.browser.session.request(
                 method, url, data=data, headers={"Referer": url}, timeout=10, allow_redirects=False
             )
-            assert response.status_code == 404, (method, url)
+            # Where a page and a form have one address, the router looks at the method before the number.
+            assert response.status_code in (404, 405), (method, url)
     response = everybody.browser.session.get(f"{world.tool_url}/courses/{TOO_LARGE_AN_ID}/", timeout=10)
     assert response.status_code == 404
     assert everything(world) == before

@@ -280,3 +280,14 @@ def test_only_teachers_of_the_course_export(world: World) -> None:
         assert Visitor().open(base + path).status == 404
     assert teacher.open(base + "rules/9/export.csv").status == 404
     assert teacher.open(base + "export.xml").status == 404
+
+
+def test_the_names_in_a_preview_lead_to_why(world: World) -> None:
+    world.announce()
+    teacher = world.launch(TEACHER)
+    world.connect(teacher)
+    world.make_rule(teacher)
+    name = next(link for link in teacher.page.select("details ul.people a") if link.text == "Ola Okafor")
+    teacher.open(name["href"])
+    assert teacher.status == 200
+    assert "Algebra I: Ola Okafor" in teacher.page.h1.text

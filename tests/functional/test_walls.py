@@ -6,6 +6,7 @@ from typing import Any
 
 import requests
 from sqlalchemy import inspect, select, update
+from werkzeug.routing import AnyConverter, Rule
 
 from lti_tool.db import Base
 from lti_tool.models import Visit
@@ -27,8 +28,14 @@ def course_paths(world: World, course_id: int, method: str, *, of_learner: bool 
         if "course_id" not in rule.arguments or method not in (rule.methods or ()) or rule.endpoint == BY_TICKET:
             continue
         if of_learner is None or of_learner == is_learners:
-            values: dict[str, Any] = dict.fromkeys(rule.arguments, 1) | {"course_id": course_id}
+            values: dict[str, Any] = {name: _first(rule, name) for name in rule.arguments} | {"course_id": course_id}
             yield world.app.url_map.bind("").build(rule.endpoint, values, method=method)
+
+
+def _first(rule: Rule, name: str) -> object:
+    """The first thing, or of an argument that is one of a few words, any of them."""
+    converter = rule._converters[name]
+    return sorted(converter.items)[0] if isinstance(converter, AnyConverter) else 1
 
 
 def ask(visitor: Visitor, world: World, method: str, path: str) -> requests.Response:
@@ -165,7 +172,7 @@ def test_observers_get_neither_page(world: World) -> None:
 # What the administrator of an LMS may see and do there; everything else is for local accounts.
 OPEN_TO_LMS_ADMINISTRATORS = {
     "admin.overview", "admin.platform", "admin.awards", "admin.retry_award", "admin.check", "admin.check_one",
-    "admin.people", "admin.audit", "admin.sign_out",
+    "admin.people", "admin.audit", "admin.sign_out", "admin_sources.overview", "admin_sources.source",
 }  # fmt: skip
 OPEN_TO_ALL = {"admin.sign_in", "admin.sign_out"}
 

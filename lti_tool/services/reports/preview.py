@@ -15,6 +15,7 @@ from lti_tool.services.standings import Standing, Subject
 class PreviewPerson:
     """A learner in a preview: how far, and what would keep the badge from going out."""
 
+    person_id: int
     name: str
     detail: str
     note: str | None
@@ -65,7 +66,7 @@ def _person(standing: Standing, titles: Mapping[int, str]) -> PreviewPerson:
     note = None if standing.hold is None else holding.HOLD_LABEL[standing.hold]
     if standing.has_badge:
         note = "Has this badge already"
-    return PreviewPerson(standing.name, _detail(standing.decision, titles), note)
+    return PreviewPerson(standing.person_id, standing.name, _detail(standing.decision, titles), note)
 
 
 def _detail(decision: Decision, titles: Mapping[int, str]) -> str:
