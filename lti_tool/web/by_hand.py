@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from lti_tool.errors import InvalidInputError
 from lti_tool.models import RunStatus, Visit
-from lti_tool.services import by_hand
+from lti_tool.services import by_hand, rules
 from lti_tool.services.by_hand import Line, Plan
 from lti_tool.services.reports.common import badge_view
 from lti_tool.web import access
