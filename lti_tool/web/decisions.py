@@ -27,7 +27,7 @@ def approvals(course_id: int, rule_id: int | None = None) -> str:
 @blueprint.post("/rules/<int:rule_id>/approvals")
 def decide_approvals(course_id: int, rule_id: int | None = None) -> Response:
     """Approve or refuse the awards that are ticked."""
-    visit = access.enter_as_teacher()
+    visit = access.enter_as_teacher() if rule_id is None else access.enter_rule(course_id, rule_id)
     is_approved = _chosen("approve", "refuse") == "approve"
     who = visit.person.display_name
     count = decisions.approve(tools(), course_id, _award_ids(), who, utc_now(), approved=is_approved)
