@@ -57,7 +57,7 @@ def test_the_whole_journey_without_a_script(world: World, scriptless: BrowserCon
     world.grade(LEARNER, score=9)
     world.work()
     assert world.held_by(LEARNER_ADDRESS) == ["Algebra II"]
-    page.get_by_role("link", name="Learners").click()
+    page.get_by_role("link", name="Learners", exact=True).click()
     page.get_by_role("row", name=re.compile("Lea Learner")).get_by_role("link", name="Issued").click()
     expect(page.get_by_text("Badgr issued it.")).to_be_visible()
     page.get_by_text("Revoke this badge").click()

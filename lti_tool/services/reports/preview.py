@@ -19,6 +19,7 @@ class PreviewPerson:
     name: str
     detail: str
     note: str | None
+    has_badge: bool
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,9 @@ def people(found: list[Standing], titles: Mapping[int, str]) -> list[PreviewPers
 
 
 def _person(standing: Standing, titles: Mapping[int, str]) -> PreviewPerson:
-    note = None if standing.hold is None else holding.HOLD_LABEL[standing.hold]
-    if standing.has_badge:
-        note = "Has this badge already"
-    return PreviewPerson(standing.person_id, standing.name, _detail(standing.decision, titles), note)
+    note = None if standing.hold is None or standing.has_badge else holding.HOLD_LABEL[standing.hold]
+    detail = _detail(standing.decision, titles)
+    return PreviewPerson(standing.person_id, standing.name, detail, note, standing.has_badge)
 
 
 def _detail(decision: Decision, titles: Mapping[int, str]) -> str:
