@@ -122,7 +122,9 @@ def test_a_worker_is_killed_while_it_revokes(world: World, after_work: bool) -> 
         wait_for(lambda: world.badgr.faults.struck > 0, "the first worker waits for Badgr")
         first.kill()
         first.wait()
-    assert world.award_of(LEARNER).status is AwardStatus.REVOKING
+    # Where Badgr has done it, another thread of the worker may have read so in the feed of changes.
+    known = {AwardStatus.REVOKING, AwardStatus.REVOKED} if after_work else {AwardStatus.REVOKING}
+    assert world.award_of(LEARNER).status in known
     time.sleep(LEASE_SECONDS)
     with worker(world):
         wait_for(lambda: world.award_of(LEARNER).status is AwardStatus.REVOKED, "the second worker finishes it")
