@@ -17,6 +17,7 @@ from lti_tool.models import (
     Repeat,
     RevokedBy,
     RuleStatus,
+    RunCause,
     RunStatus,
 )
 from lti_tool.services import by_hand, decisions, exceptions, revocation, rules, runs
@@ -335,6 +336,17 @@ def test_few_awards_at_once_go_out_by_themselves(crowd: Scene) -> None:
         assert not runs.is_large(session, crowd.course_id, 9, crowd.tools.settings)
         assert not runs.is_large(session, crowd.course_id, 10, crowd.tools.settings)
         assert runs.is_large(session, crowd.course_id, 11, crowd.tools.settings)
+
+
+def test_what_is_read_from_the_lms_is_a_run_only_if_it_awards(crowd: Scene) -> None:
+    crowd.rule(ScoreAtLeast(crowd.activity("exam"), 80))
+    before = crowd.run().id
+    crowd.send(crowd.tell("p00", "exam", 3), run_key="pull-1")
+    assert crowd.run().id == before
+    crowd.now += timedelta(days=1)
+    crowd.send(*(crowd.tell(f"p{number:02}", "exam", 9) for number in range(30)), run_key="pull-2")
+    assert (crowd.run().status, crowd.run().cause) == (RunStatus.WAITING, RunCause.PULL)
+    assert {award.hold_reason for award in crowd.awards()} == {HoldReason.BRAKE}
 
 
 def test_what_the_lms_tells_as_it_happens_is_not_braked(crowd: Scene) -> None:
