@@ -192,11 +192,13 @@ def _award_all(
     run = runs.begin(session, rule.course_id, cause, who, now, rule_id=rule.id)
     earners = standings.earners(session, Subject(rule.ask, rule.course_id, rule.id, rule.badge_class_id))
     book = facts.read_facts(session, rule.course_id, [rule], sorted(earners))
+    former = awarding.awards_of(session, [rule.badge_class_id], sorted(earners))
     enrolments = session.scalars(awarding.learner_query(rule.course_id)).all()
     for enrolment in enrolments:
         if enrolment.person_id in earners:
             earned = awarding.achievement(rule, book.decide(rule, enrolment.person_id), book, now)
-            awarding.open_award(session, rule, enrolment, earned, now, run)
+            own = former.get((enrolment.person_id, rule.badge_class_id), [])
+            awarding.open_award(session, rule, enrolment, earned, now, run, own)
     runs.finish(session, run, tools.settings, now)
     return run
 
