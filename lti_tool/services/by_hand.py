@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from lti_tool.errors import ConflictError, InvalidInputError
 from lti_tool.logs import get_logger
 from lti_tool.models import Award, AwardRun, Enrolment, Person, RevokedBy, Rule, RuleStatus, RunCause
-from lti_tool.services import awarding, exceptions, issuers, revocation, rules, runs
+from lti_tool.services import awarding, chains, exceptions, issuers, revocation, rules, runs
 from lti_tool.services.awarding import Achievement
 from lti_tool.services.evaluation import ALIVE
 from lti_tool.toolbox import Toolbox
@@ -128,13 +128,15 @@ def carry_out(
         people = exceptions.learners_of(session, course_id, [line.person_id for line in lines])
         learners = {enrolment.person_id: enrolment for enrolment in people}
         run = runs.begin(session, course_id, RunCause.BY_HAND, who, now, rule_id=rule.id) if given else None
-        awarded = sum(_award(session, rule, learners[line.person_id], line.note, who, now, run) for line in given)
+        made = [_award(session, rule, learners[line.person_id], line.note, who, now, run) for line in given]
+        opened = [award for award in made if award is not None]
+        chains.follow(session, opened, now)
         revoked = sum(_revoke(session, rule, line, who, now) for line in lines if line.action == "revoke")
         if run is not None:
             runs.finish(session, run, tools.settings, now)
         session.commit()
-        log.info("by_hand", rule_id=rule_id, awarded=awarded, revoked=revoked)
-        return Outcome(awarded, revoked, len(lines) - awarded - revoked, run)
+        log.info("by_hand", rule_id=rule_id, awarded=len(opened), revoked=revoked)
+        return Outcome(len(opened), revoked, len(lines) - len(opened) - revoked, run)
 
 
 def checked_note(note: str) -> str:
@@ -157,13 +159,13 @@ def _check(session: Session, course_id: int, rule_id: int, lines: Sequence[Line]
 
 def _award(
     session: Session, rule: Rule, enrolment: Enrolment, note: str, who: str, now: datetime, run: AwardRun | None
-) -> bool:
+) -> Award | None:
     detail = f"{note} ({who})"
     reason = {"activity": "Awarded by hand", "met": True, "detail": detail, "occurred_at": now.isoformat()}
     earned = Achievement(
         "Awarded by hand", detail, [reason | {"event": None, "depth": 0, "group": False}], now, by_hand=True
     )
-    return awarding.open_award(session, rule, enrolment, earned, now, run) is not None
+    return awarding.open_award(session, rule, enrolment, earned, now, run)
 
 
 def _revoke(session: Session, rule: Rule, line: Line, who: str, now: datetime) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from lti_tool.domain.criteria import badges_of
 from lti_tool.domain.decision import decide
 from lti_tool.models import Award, AwardRun, AwardStatus, Course, Enrolment, OnFall, RevokedBy, Rule, RuleStatus
-from lti_tool.services import awarding, facts, revocation
+from lti_tool.services import awarding, chains, facts, revocation
 from lti_tool.services.facts import FactBook
 from lti_tool.toolbox import Toolbox
 
@@ -71,7 +71,7 @@ def evaluate(
         left = sorted({award.person_id for award in new if award.badge_class_id in asked})
         if not left:
             break
-    _tell_other_courses(session, course, opened, now)
+    chains.follow(session, opened, now, but_course_id=course.id)
     return opened
 
 
@@ -141,22 +141,3 @@ def _fall(session: Session, award: Award, detail: str, now: datetime) -> bool:
         return False
     reason = f"The results do not earn it any more. {detail}"
     return revocation.start(session, award, reason, "The rule", RevokedBy.FALL, now)
-
-
-def _tell_other_courses(session: Session, course: Course, opened: Sequence[Award], now: datetime) -> None:
-    """Rules of people's other courses may wait for these badges; each decides in a transaction of its own."""
-    badges = {(award.person_id, award.badge_class_id) for award in opened}
-    people = sorted({award.person_id for award in opened})
-    for start in range(0, len(people), facts.CHUNK):
-        query = (
-            select(Enrolment, Rule)
-            .join(Rule, Rule.course_id == Enrolment.course_id)
-            .where(
-                Enrolment.person_id.in_(people[start : start + facts.CHUNK]),
-                Enrolment.course_id != course.id,
-                Rule.status == RuleStatus.ACTIVE,
-            )
-        )
-        for other, rule in session.execute(query).unique():
-            if any((other.person_id, badge) in badges for badge in badges_of(rule.criteria)):
-                awarding.decide_again(session, other, now)

@@ -22,7 +22,7 @@ from lti_tool.models import (
     RuleVersion,
     RunCause,
 )
-from lti_tool.services import awarding, drafts, facts, issuers, narratives, runs, standings
+from lti_tool.services import awarding, chains, drafts, facts, issuers, narratives, runs, standings
 from lti_tool.services.drafts import Draft
 from lti_tool.services.standings import Standing, Subject
 from lti_tool.toolbox import Toolbox
@@ -194,11 +194,14 @@ def _award_all(
     book = facts.read_facts(session, rule.course_id, [rule], sorted(earners))
     former = awarding.awards_of(session, [rule.badge_class_id], sorted(earners))
     enrolments = session.scalars(awarding.learner_query(rule.course_id)).all()
+    opened = []
     for enrolment in enrolments:
         if enrolment.person_id in earners:
             earned = awarding.achievement(rule, book.decide(rule, enrolment.person_id), book, now)
             own = former.get((enrolment.person_id, rule.badge_class_id), [])
-            awarding.open_award(session, rule, enrolment, earned, now, run, own)
+            if award := awarding.open_award(session, rule, enrolment, earned, now, run, own):
+                opened.append(award)
+    chains.follow(session, opened, now)
     runs.finish(session, run, tools.settings, now)
     return run
 

@@ -272,6 +272,20 @@ def test_a_badge_may_be_what_another_rule_waits_for_also_in_another_course(scene
     assert [a.course_id for a in scene.awards("lea")] == [scene.course_id, scene.course_id, second]
 
 
+def test_a_badge_that_is_switched_on_or_given_by_hand_counts_for_rules_that_wait_for_it(scene: Scene) -> None:
+    scene.send(scene.tell("lea", "quiz", 9))
+    first = scene.rule(ScoreAtLeast(scene.activity("quiz"), 99), badge="Algebra")
+    scene.rule(BadgeEarned(scene.rule_of(first).badge_class_id), badge="Follows")
+    (ola,) = scene.person_ids("ola")
+    by_hand.award(scene.tools, scene.course_id, first, [ola], "Helped", scene.teacher_id, scene.now)
+    scene.settle()
+    assert [a.rule_id for a in scene.awards("ola")] == [first, first + 1]
+    easier = Draft(ScoreAtLeast(scene.activity("quiz"), 50))
+    rules.edit(scene.tools, scene.course_id, first, scene.teacher_id, easier, scene.now)
+    scene.settle()
+    assert [a.rule_id for a in scene.awards("lea")] == [first, first + 1]
+
+
 def test_an_edit_keeps_what_was_earned_and_names_the_version(scene: Scene) -> None:
     rule_id = quiz_rule(scene, on_fall=OnFall.REVOKE)
     scene.grade("lea", "quiz", 8)
