@@ -55,14 +55,6 @@ class Outcome:
     run: AwardRun | None
 
 
-def award(
-    tools: Toolbox, course_id: int, rule_id: int, person_ids: Sequence[int], note: str, actor_id: int, now: datetime
-) -> Outcome:
-    """Award the badge of a rule to learners of the course; raises NotFoundError, InvalidInputError."""
-    note = checked_note(note)
-    return carry_out(tools, course_id, rule_id, [Line(key, "award", note) for key in person_ids], actor_id, now)
-
-
 def read_table(session: Session, course_id: int, rule_id: int, text: str) -> list[Line]:
     """The lines of a table with the columns learner (address or id in the LMS), action and note.
 

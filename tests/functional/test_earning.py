@@ -21,6 +21,7 @@ from lti_tool.models import (
     RunStatus,
 )
 from lti_tool.services import by_hand, decisions, exceptions, revocation, rules, runs
+from lti_tool.services.by_hand import Line
 from lti_tool.services.drafts import Draft
 from lti_tool.services.exceptions import Grant
 from tests.scene import START, Scene
@@ -277,7 +278,8 @@ def test_a_badge_that_is_switched_on_or_given_by_hand_counts_for_rules_that_wait
     first = scene.rule(ScoreAtLeast(scene.activity("quiz"), 99), badge="Algebra")
     scene.rule(BadgeEarned(scene.rule_of(first).badge_class_id), badge="Follows")
     (ola,) = scene.person_ids("ola")
-    by_hand.award(scene.tools, scene.course_id, first, [ola], "Helped", scene.teacher_id, scene.now)
+    lines = [Line(ola, "award", "Helped")]
+    by_hand.carry_out(scene.tools, scene.course_id, first, lines, scene.teacher_id, scene.now)
     scene.settle()
     assert [a.rule_id for a in scene.awards("ola")] == [first, first + 1]
     easier = Draft(ScoreAtLeast(scene.activity("quiz"), 50))
