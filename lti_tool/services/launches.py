@@ -138,6 +138,7 @@ def _store_enrolment(session: Session, course: Course, person: Person, told: Lau
     if enrolment.role is None:
         # A badge from another course may be all that a rule here waits for.
         awarding.decide_again(session, enrolment, now)
+        matching.note_arrival(session, person)
     enrolment.launch_role, enrolment.is_test = told.role, told.is_test
     enrolment.active, enrolment.seen_at = True, now
     session.flush()

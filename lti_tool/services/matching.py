@@ -71,7 +71,13 @@ def note_address(session: Session, person: Person, address: str | None) -> None:
     if address and address != person.email:
         person.email = address
         session.flush()
-        wake_waiting(session, person.platform_id, [Identifier(IdKind.EMAIL, address.strip().lower())])
+        note_arrival(session, person)
+
+
+def note_arrival(session: Session, person: Person) -> None:
+    """Look again at the events that named somebody by address who is in the course only now."""
+    if person.email:
+        wake_waiting(session, person.platform_id, [Identifier(IdKind.EMAIL, person.email.strip().lower())])
 
 
 def learn_course(session: Session, course: Course, platform_id: int, ids: Iterable[Identifier]) -> None:

@@ -177,6 +177,8 @@ def _store_member(session: Session, course: Course, member: Member, now: datetim
         active=True,
         seen_at=now,
     )
+    if enrolment.role is None:
+        matching.note_arrival(session, person)
     enrolment.roster_role = member.role
     enrolment.is_test = enrolment.is_test or member.is_test
     enrolment.active = member.active

@@ -220,3 +220,19 @@ def test_contents_of_old_events_are_removed_also_of_those_that_never_fitted(scen
         assert event_of(scene, event_id).body_removed_at == later
     # What was earned stays earned.
     assert scene.statuses("lea") == ["pending"]
+
+
+def test_an_event_by_address_waits_until_the_person_is_in_the_course(scene: Scene) -> None:
+    believe_addresses(scene)
+    scene.enrol("uma", course_id=scene.add_course("102"))
+    event_id = scene.send(told(scene, Identifier(IdKind.EMAIL, "uma@example.org")))
+    assert event_of(scene, event_id).status is EventStatus.UNMATCHED
+    woken: list[tuple[str, int]] = []
+    scene.tools.database.waker = lambda kind, key, at: woken.append((kind, key))
+    scene.enrol("uma")
+    with scene.tools.database.write() as session:
+        matching.note_arrival(session, session.scalars(select(Person).where(Person.sub == "uma")).one())
+        session.commit()
+    assert woken == [("event", event_id)]
+    again(scene, event_id)
+    assert scene.statuses("uma") == ["pending"]
