@@ -52,7 +52,7 @@ def response(
         del message[f"{DEEP_LINKING}data"]
     if not links:
         message[f"{DEEP_LINKING}msg"] = "Nothing was chosen."
-    return jwt.encode(message, key.private_pem, algorithm="RS256", headers={"kid": key.kid})
+    return jwt.encode(message, key.private_key, algorithm="RS256", headers={"kid": key.kid})
 
 
 def _item(link: Link, url: str) -> DeepLinkResource:

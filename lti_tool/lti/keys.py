@@ -5,7 +5,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 from pylti1p3.registration import Registration
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -25,6 +32,14 @@ class SigningKey:
 
     kid: str
     private_pem: str
+
+    @property
+    def private_key(self) -> RSAPrivateKey:
+        """The key, ready to sign."""
+        # It is our own, out of our own vault: to look for faults in it each time would take longer than to sign.
+        key = load_pem_private_key(self.private_pem.encode(), password=None, unsafe_skip_rsa_key_validation=True)
+        assert isinstance(key, RSAPrivateKey)
+        return key
 
 
 def signing_key(session: Session, vault: Vault, now: datetime) -> SigningKey:

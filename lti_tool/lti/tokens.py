@@ -72,7 +72,9 @@ def _assertion(http: requests.Session, platform: Platform, key: SigningKey, now:
         "exp": int((now + ASSERTION_LIFETIME).timestamp()),
         "jti": str(uuid.uuid4()),
     }
-    return ServiceConnector(registration_of(platform), http).encode_jwt(claims, key.private_pem, {"kid": key.kid})
+    # The library's types know keys as texts only; it hands them on to PyJWT, which takes both.
+    private_key: Any = key.private_key
+    return ServiceConnector(registration_of(platform), http).encode_jwt(claims, private_key, {"kid": key.kid})
 
 
 def _body(response: requests.Response) -> dict[str, Any]:
