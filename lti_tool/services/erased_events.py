@@ -78,7 +78,7 @@ def _keep_the_others(
     if not others:
         return
     kept = Event(
-        source_id=sources.pull_source(session, vault, platform_id, now).id,
+        source_id=sources.own_source(session, vault, platform_id, sources.PULL_KIND, now).id,
         delivery_id=f"of-{event.id}-{secrets.token_hex(8)}",
         body=pull.write(others),
         received_at=event.received_at,

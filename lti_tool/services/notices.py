@@ -1,7 +1,6 @@
 """Copied courses that the LMS tells of by itself: the handler is registered by the way, and each copy is remembered."""
 
 import json
-import secrets
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -46,7 +45,7 @@ def note_service(session: Session, tools: Toolbox, deployment: Deployment, url: 
     """Have the handler registered where a launch says that the platform tells of copies; nobody needs to set it up."""
     if url is None:
         return
-    source = _source(session, tools.vault, deployment.platform_id, now)
+    source = sources.own_source(session, tools.vault, deployment.platform_id, NOTICES_KIND, now)
     asked = _asked(tools.vault, source, deployment.id)
     is_known = asked is not None and (asked.url, asked.handler) == (url, _address(tools.settings, source))
     if is_known and asked is not None and (asked.is_done or datetime.fromisoformat(asked.at) > now - ASK_AGAIN):
@@ -59,7 +58,7 @@ def register(tools: Toolbox, deployment_id: int, now: datetime) -> bool:
     """Register the handler of a deployment; whether the platform took it. Why not is kept at the source."""
     with tools.database.read() as session:
         deployment = session.get_one(Deployment, deployment_id)
-        source = _find(session, deployment.platform_id)
+        source = sources.find_own(session, deployment.platform_id, NOTICES_KIND)
         asked = _asked(tools.vault, source, deployment_id) if source is not None else None
     if source is None or asked is None or asked.is_done:
         return False
@@ -168,32 +167,6 @@ def _has_rules(session: Session, deployment: Deployment, context_ids: list[str])
         .where(Course.deployment_id == deployment.id, Course.context_id.in_(context_ids))
     )
     return session.scalar(query.limit(1)) is not None
-
-
-def _find(session: Session, platform_id: int) -> Source | None:
-    query = select(Source).where(Source.platform_id == platform_id, Source.kind == NOTICES_KIND)
-    return session.scalar(query.order_by(Source.id).limit(1))
-
-
-def _source(session: Session, vault: Vault, platform_id: int, now: datetime) -> Source:
-    """The source by whose address the notices of a platform arrive, made when there is none."""
-    source = _find(session, platform_id)
-    if source is None:
-        # One address, though several people may be the first to open the tool.
-        session.get_one(Platform, platform_id, with_for_update=True)
-        source = _find(session, platform_id)
-    if source is None:
-        source = Source(
-            public_id=secrets.token_urlsafe(16),
-            platform_id=platform_id,
-            kind=NOTICES_KIND,
-            name="Notices of copied courses",
-            sealed_secret=vault.seal(secrets.token_urlsafe(32)),
-            created_at=now,
-        )
-        session.add(source)
-        session.flush()
-    return source
 
 
 def _address(settings: Settings, source: Source) -> str:

@@ -222,7 +222,7 @@ def _store(
     """Keep what was found as an event like any other: it has its place in every time line, and can be replayed."""
     stamp = f"pull-{course_id}-{int(now.timestamp() * 1000)}"
     event = Event(
-        source_id=sources.pull_source(session, tools.vault, platform_id, now).id,
+        source_id=sources.own_source(session, tools.vault, platform_id, sources.PULL_KIND, now).id,
         delivery_id=stamp,
         body=pull_form.write(changed),
         received_at=now,

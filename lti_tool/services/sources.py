@@ -179,17 +179,26 @@ def options_of(vault: Vault, source: Source) -> dict[str, str]:
     return opened
 
 
-def pull_source(session: Session, vault: Vault, platform_id: int, now: datetime) -> Source:
-    """The source by whose name results are kept that the tool itself read from a platform."""
-    query = select(Source).where(Source.platform_id == platform_id, Source.kind == PULL_KIND)
-    source = session.scalar(query)
+def find_own(session: Session, platform_id: int, kind: str) -> Source | None:
+    """The source of one of the tool's own kinds for a platform; None while nobody needed it."""
+    query = select(Source).where(Source.platform_id == platform_id, Source.kind == kind)
+    return session.scalar(query.order_by(Source.id).limit(1))
+
+
+def own_source(session: Session, vault: Vault, platform_id: int, kind: str, now: datetime) -> Source:
+    """The source of one of the tool's own kinds for a platform, made when there is none."""
+    source = find_own(session, platform_id, kind)
+    if source is None:
+        # One of each kind, though several may be the first to need it.
+        session.get_one(Platform, platform_id, with_for_update=True)
+        source = find_own(session, platform_id, kind)
     if source is None:
         source = Source(
             public_id=secrets.token_urlsafe(16),
             platform_id=platform_id,
-            kind=PULL_KIND,
-            name="Read from the LMS",
-            sealed_secret=vault.seal(secrets.token_urlsafe(32)),
+            kind=kind,
+            name=KINDS[kind].label,
+            sealed_secret=vault.seal(KINDS[kind].new_secret()),
             created_at=now,
         )
         session.add(source)

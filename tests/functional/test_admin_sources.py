@@ -119,7 +119,7 @@ def test_what_a_kind_asks_for_is_asked(world: World, admin: Visitor, monkeypatch
 
 def test_the_tools_own_source_cannot_be_added_or_changed(world: World, admin: Visitor) -> None:
     with world.tools.database.write() as session:
-        own = sources.pull_source(session, world.tools.vault, 1, now())
+        own = sources.own_source(session, world.tools.vault, 1, sources.PULL_KIND, now())
         session.commit()
     assert "pull" not in [o["value"] for o in page(world, admin, "new").page.select("select[name=kind] option")]
     assert page(world, admin, str(own.id)).status == 200
