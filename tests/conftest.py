@@ -23,23 +23,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def new_database_url(
+def new_database(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[], str]]:
-    """Makes addresses of fresh, migrated databases: copies of one that was migrated once."""
+    """Makes a fresh, migrated database in place of the last one: a copy of one that was migrated once."""
     if request.config.getoption("--database") == "sqlite":
-        yield _sqlite_copies(tmp_path_factory.mktemp("databases"))
+        yield _sqlite_copy(tmp_path_factory.mktemp("databases"))
     elif server := os.environ.get("LTI_BADGES_TEST_DATABASE_URL"):
-        yield _postgresql_copies(server)
+        yield _postgresql_copy(server)
     else:
         with private_postgresql() as server:
-            yield _postgresql_copies(server)
+            yield _postgresql_copy(server)
 
 
 @pytest.fixture
-def database_url(new_database_url: Callable[[], str]) -> str:
+def database_url(new_database: Callable[[], str]) -> str:
     """The address of a fresh, migrated database."""
-    return new_database_url()
+    return new_database()
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def server() -> Iterator[AnsweringServer]:
     server.stop()
 
 
-def _sqlite_copies(folder: Path) -> Callable[[], str]:
+def _sqlite_copy(folder: Path) -> Callable[[], str]:
     template = folder / "template.db"
     migrated = Database(f"sqlite:///{template}")
     migrate(migrated)
@@ -67,15 +67,19 @@ def _sqlite_copies(folder: Path) -> Callable[[], str]:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
 
+    path = folder / "test.db"
+
     def copy() -> str:
-        path = folder / f"{uuid4().hex}.db"
+        # A new file, not new content: whoever still holds the old one open keeps the old one.
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
         shutil.copyfile(template, path)
         return f"sqlite:///{path}"
 
     return copy
 
 
-def _postgresql_copies(server: str) -> Callable[[], str]:
+def _postgresql_copy(server: str) -> Callable[[], str]:
     prefix = f"lti_badges_{uuid4().hex[:8]}"
     maintenance = create_engine(
         make_url(server).set(drivername="postgresql+psycopg", database="postgres"),
@@ -84,6 +88,7 @@ def _postgresql_copies(server: str) -> Callable[[], str]:
 
     def create(name: str, template: str) -> str:
         with maintenance.connect() as connection:
+            connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
             connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
         maintenance.dispose()
         return make_url(server).set(database=name).render_as_string(hide_password=False)
@@ -92,4 +97,4 @@ def _postgresql_copies(server: str) -> Callable[[], str]:
     migrated = Database(create(template, "template0"))
     migrate(migrated)
     migrated.dispose()
-    return lambda: create(f"{prefix}_{uuid4().hex[:12]}", template)
+    return lambda: create(f"{prefix}_test", template)

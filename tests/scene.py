@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import selectinload
 
-from lti_tool.app import create_tools
 from lti_tool.badgr.types import BadgeClass as RemoteBadgeClass
 from lti_tool.domain.criteria import Criteria
 from lti_tool.domain.events import (
@@ -45,6 +44,7 @@ from lti_tool.services.drafts import Draft
 from lti_tool.settings import Settings
 from lti_tool.sources import pull
 from lti_tool.toolbox import Toolbox
+from tests import kept
 
 START = datetime(2026, 9, 1, 8, tzinfo=UTC)
 
@@ -56,11 +56,11 @@ class Scene:
         chosen = Settings(
             database_url=database_url,
             queue_url=f"sqlite:///{folder}/queue.db",
-            secret_keys=("k" * 64,),
+            secret_keys=(kept.SECRET_KEY,),
             log_level="ERROR",
             **settings,
         )
-        self.tools: Toolbox = create_tools(chosen)
+        self.tools: Toolbox = kept.tools(chosen)
         self.now = START
         self._numbers = itertools.count(1)
         with self.tools.database.write() as session:

@@ -1,7 +1,6 @@
 """The tool with a sandbox LMS and a sandbox Badgr, all over HTTP on free ports of this machine."""
 
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,10 +12,10 @@ from flask import Flask
 from sqlalchemy import select, update
 from sqlalchemy.orm import selectinload
 
-from lti_tool.app import create_app
 from lti_tool.models import Award, BadgrServer, Person
-from lti_tool.sandbox.badgr import BadgrConfig, BadgrState, create_badgr
-from lti_tool.sandbox.lms import LmsConfig, LmsState, create_lms
+from lti_tool.sandbox.badgr import BadgrConfig, BadgrState
+from lti_tool.sandbox.badgr.seed import seeded
+from lti_tool.sandbox.lms import LmsConfig, LmsState
 from lti_tool.sandbox.lms.config import Webhook
 from lti_tool.sandbox.lms.outbox import Delivery
 from lti_tool.sandbox.serving import LocalServer
@@ -28,6 +27,7 @@ from lti_tool.services.sources import SourceData
 from lti_tool.settings import Settings
 from lti_tool.tasks import Queue
 from lti_tool.toolbox import Toolbox
+from tests import kept
 
 CLIENT_ID, DEPLOYMENT_ID = "lti-badges-test", "1"
 BIOLOGY, CHEMISTRY = "2", "3"
@@ -166,43 +166,33 @@ def running_world(
     database_url: str, folder: Path, *, lms: LmsConfig | None = None, badgr: BadgrConfig | None = None, **settings: Any
 ) -> Iterator[World]:
     """Start the three servers, and register them with each other as an administrator would."""
+    lms = lms or LmsConfig(webhook_tries=1)
+    port = free_port()
+    tool_url = f"http://127.0.0.1:{port}"
+    chosen = Settings(
+        base_url=tool_url,
+        database_url=database_url,
+        queue_url=f"sqlite:///{folder}/queue.db" if database_url.startswith("sqlite") else database_url,
+        secret_keys=(kept.SECRET_KEY,),
+        allow_private_addresses=True,
+        log_level="ERROR",
+        **settings,
+    )
+    tools = kept.tools(chosen)
+    badgr_app, app, lms_app = kept.badgr(), kept.tool(tools), kept.lms()
+    badgr_state = badgr_app.extensions["sandbox_badgr"] = seeded(badgr or BadgrConfig(token_backoff=False))
+    lms_state = lms_app.extensions["sandbox_lms"] = LmsState(lms, kept.lms_key())
+    storage = app.extensions["lti_badges"].queue.huey.storage
+    storage.blocking = False
     with ExitStack() as stack:
-        badgr_app = create_badgr(badgr or BadgrConfig(token_backoff=False))
-        badgr_url = stack.enter_context(LocalServer(badgr_app)).url
-        port = free_port()
-        tool_url = f"http://127.0.0.1:{port}"
-        is_sqlite = database_url.startswith("sqlite")
-        chosen = Settings(
-            base_url=tool_url,
-            database_url=database_url,
-            queue_url=f"sqlite:///{folder}/queue.db" if is_sqlite else database_url,
-            secret_keys=("k" * 64,),
-            allow_private_addresses=True,
-            log_level="ERROR",
-            **settings,
-        )
-        app = create_app(chosen)
-        storage = app.extensions["lti_badges"].queue.huey.storage
-        storage.blocking = False
-        # A thread of this server lives for one request only, and PostgreSQL's queue keeps a connection per thread.
-        # Two at once must not both find a connection to close.
-        one_at_a_time = threading.Lock()
-
-        def close_storage(_: BaseException | None) -> None:
-            with one_at_a_time:
-                storage.close()
-
-        app.teardown_request(close_storage)
-        stack.callback(storage.close)
-        tools: Toolbox = app.extensions["lti_badges"].tools
         stack.callback(tools.database.dispose)
+        stack.callback(storage.close)
+        badgr_url = stack.enter_context(LocalServer(badgr_app)).url
+        lms_url = lms_state.base_url = stack.enter_context(LocalServer(lms_app, "localhost")).url
         stack.enter_context(LocalServer(app, "127.0.0.1", port))
-        lms_app = create_lms(lms or LmsConfig(webhook_tries=1))
-        lms_url = stack.enter_context(LocalServer(lms_app, "localhost")).url
-        lms_state: LmsState = lms_app.extensions["sandbox_lms"]
-        lms_state.base_url = lms_url
+        kept.give_key(tools)
         webhook = _register(tools, tool_url, lms_url, badgr_url, lms_state)
-        yield World(app, tool_url, lms_url, badgr_url, lms_state, badgr_app.extensions["sandbox_badgr"], webhook)
+        yield World(app, tool_url, lms_url, badgr_url, lms_state, badgr_state, webhook)
 
 
 def _register(tools: Toolbox, tool_url: str, lms_url: str, badgr_url: str, lms: LmsState) -> Webhook:

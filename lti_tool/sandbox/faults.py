@@ -5,6 +5,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
@@ -80,31 +81,31 @@ class Faults:
         return None
 
 
-def install(app: Flask, faults: Faults) -> None:
+def install(app: Flask, faults: Callable[[], Faults]) -> None:
     """Let faults strike an application, and take them over HTTP: `POST` and `DELETE /sandbox/faults`."""
 
     def before() -> Response | None:
         g.fault = (
-            None if request.path.startswith(("/sandbox/", "/static/")) else faults.take(request.method, request.path)
+            None if request.path.startswith(("/sandbox/", "/static/")) else faults().take(request.method, request.path)
         )
         if g.fault is None or g.fault.after_work:
             return None
-        faults.struck += 1
+        faults().struck += 1
         return _strike(g.fault, None)
 
     def after(response: Response) -> Response:
         fault = g.get("fault")
         if fault is None or not fault.after_work:
             return response
-        faults.struck += 1
+        faults().struck += 1
         return _strike(fault, response) or response
 
     def change() -> Response:
         if request.method == "DELETE":
-            faults.clear()
+            faults().clear()
             return jsonify(ok=True)
         try:
-            faults.add(Fault(**request.get_json()))
+            faults().add(Fault(**request.get_json()))
         except (TypeError, ValueError, re.error) as error:
             abort(400, str(error))
         return jsonify(ok=True)

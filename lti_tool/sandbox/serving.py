@@ -14,7 +14,7 @@ class LocalServer:
         self._server = make_server(host, port, app, threaded=True, request_handler=_Quiet)
         self.port = self._server.server_port
         self.url = f"http://{host}:{self.port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
     def start(self) -> Self:
         """Begin to answer."""

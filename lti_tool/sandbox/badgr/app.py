@@ -6,19 +6,17 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from lti_tool.sandbox import faults
 from lti_tool.sandbox.badgr import api, backpack, control, editing, oauth, public, shapes
 from lti_tool.sandbox.badgr.config import BadgrConfig
-from lti_tool.sandbox.badgr.seed import seed
-from lti_tool.sandbox.badgr.state import BadgrState, Served
+from lti_tool.sandbox.badgr.seed import seeded
+from lti_tool.sandbox.badgr.state import Served
 from lti_tool.sandbox.badgr.store import state
 
 
 def create_badgr(config: BadgrConfig | None = None) -> Flask:
-    """A sandbox Badgr; its state is at `app.extensions["sandbox_badgr"]`."""
+    """A sandbox Badgr; its state is at `app.extensions["sandbox_badgr"]`, another one there makes it new."""
     app = Flask("lti_tool.sandbox.badgr")
-    made = BadgrState(config or BadgrConfig())
-    seed(made)
-    app.extensions["sandbox_badgr"] = made
+    app.extensions["sandbox_badgr"] = seeded(config or BadgrConfig())
     app.after_request(_remember)
-    faults.install(app, made.faults)
+    faults.install(app, lambda: state().faults)
     for module in (oauth, api, editing, backpack, public, control):
         app.register_blueprint(module.blueprint)
     app.add_url_rule("/", view_func=home)

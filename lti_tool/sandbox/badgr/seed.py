@@ -1,11 +1,13 @@
 """The accounts and badges that every sandbox Badgr starts with: one user of each role, and one outside."""
 
+from lti_tool.sandbox.badgr.config import BadgrConfig
 from lti_tool.sandbox.badgr.pictures import badge, issuer
 from lti_tool.sandbox.badgr.state import BadgeClass, BadgrState, Issuer, User
 
 
-def seed(state: BadgrState) -> None:
-    """Fill an empty state."""
+def seeded(config: BadgrConfig) -> BadgrState:
+    """A fresh state with them."""
+    state = BadgrState(config)
     owner = User("Olive", "Owner", "owner@example.org")
     editor = User("Eddy", "Editor", "editor@example.org")
     staff = User("Stan", "Staff", "staff@example.org")
@@ -55,3 +57,4 @@ def seed(state: BadgrState) -> None:
         if name == "First Aid":
             made.expires = {"amount": 1, "duration": "years"}
         state.badge_classes[made.entity_id] = made
+    return state

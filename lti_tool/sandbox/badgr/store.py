@@ -1,13 +1,14 @@
 """How the views of the sandbox Badgr reach its state."""
 
-from flask import current_app, request
+from flask import current_app, g, request
 
 from lti_tool.sandbox.badgr.state import BadgrState
 
 
 def state() -> BadgrState:
     """The state of the Badgr that answers this request."""
-    found: BadgrState = current_app.extensions["sandbox_badgr"]
+    # Kept for the whole request: one that comes late must not find the state of the next test.
+    found: BadgrState = g.setdefault("state", current_app.extensions["sandbox_badgr"])
     return found
 
 

@@ -13,13 +13,12 @@ from lti_tool.sandbox.lms.store import find_course, state
 
 
 def create_lms(config: LmsConfig | None = None) -> Flask:
-    """A sandbox LMS; its state is at `app.extensions["sandbox_lms"]`."""
+    """A sandbox LMS; its state is at `app.extensions["sandbox_lms"]`, another one there makes it new."""
     app = Flask("lti_tool.sandbox.lms")
-    made = LmsState(config or LmsConfig())
-    app.extensions["sandbox_lms"] = made
-    app.before_request(lambda: made.learn_base_url(request.host_url))
-    app.before_request(lambda: made.requests.append(f"{request.method} {request.full_path}"))
-    faults.install(app, made.faults)
+    app.extensions["sandbox_lms"] = LmsState(config or LmsConfig())
+    app.before_request(lambda: state().learn_base_url(request.host_url))
+    app.before_request(lambda: state().requests.append(f"{request.method} {request.full_path}"))
+    faults.install(app, lambda: state().faults)
     for module in (oidc, deeplinking, registration, services, moodle, gradebook, control):
         app.register_blueprint(module.blueprint)
     app.add_url_rule("/", view_func=home)

@@ -26,7 +26,7 @@ from lti_tool.sandbox.lms.seed import seed_courses, seed_grades
 class LmsState:
     """One sandbox LMS. Whoever reads several parts at once, or changes one, holds `lock`."""
 
-    def __init__(self, config: LmsConfig) -> None:
+    def __init__(self, config: LmsConfig, key: SigningKey | None = None) -> None:
         self.config = config
         self.lock = threading.RLock()
         self.tool: Tool | None = None
@@ -44,7 +44,7 @@ class LmsState:
         self.used_jti: set[str] = set()
         self.registration_tokens: set[str] = set()
         self.registrations: list[dict[str, Any]] = []
-        self._keys = [new_key()]
+        self._keys = [key or new_key()]
         self._launches: dict[str, Launch] = {}
         self._base_url = config.base_url.rstrip("/") if config.base_url else None
         for course in self.courses.values():

@@ -1,6 +1,6 @@
 """How the views of the sandbox LMS reach its state."""
 
-from flask import abort, current_app
+from flask import abort, current_app, g
 
 from lti_tool.sandbox.lms.people import Course
 from lti_tool.sandbox.lms.state import LmsState
@@ -8,7 +8,8 @@ from lti_tool.sandbox.lms.state import LmsState
 
 def state() -> LmsState:
     """The state of the LMS that answers this request."""
-    found: LmsState = current_app.extensions["sandbox_lms"]
+    # Kept for the whole request: one that comes late must not find the state of the next test.
+    found: LmsState = g.setdefault("state", current_app.extensions["sandbox_lms"])
     return found
 
 
