@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import insert, select
 
 from lti_tool.app import create_app, create_queue, create_tools
-from lti_tool.db import Database
+from lti_tool.db import Base, Database
 from lti_tool.lti import keys
 from lti_tool.models import ToolKey
 from lti_tool.sandbox.badgr import create_badgr
@@ -73,7 +73,7 @@ def give_key(tools: Toolbox) -> None:
 def _tool_key() -> dict[str, Any]:
     made = Database("sqlite://")
     with made.write() as session:
-        ToolKey.__table__.create(session.connection())
+        Base.metadata.create_all(session.connection())
         keys.signing_key(session, Vault([SECRET_KEY]), datetime.now(UTC))
         row = session.scalars(select(ToolKey)).one()
         return {name: getattr(row, name) for name in ("kid", "sealed_private_key", "public_jwk", "created_at")}

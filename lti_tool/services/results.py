@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -27,7 +29,7 @@ def store(
     # A clock that runs ahead must not keep later results out for as long as it is ahead.
     latest = event.received_at + CLOCK_SKEW
     activities = {ref: find_activity(session, course, ref, now) for ref in {grade.activity for _, grade in told}}
-    known = _known(session, {person.id for person, _ in told}, {activity.id for activity in activities.values()})
+    known = _known(session, {(person.id, activities[grade.activity].id) for person, grade in told})
     states = {key: result.state for key, result in known.items()}
     outcomes: Counter[str] = Counter()
     changed: set[tuple[int, int]] = set()
@@ -48,14 +50,16 @@ def store(
     return +outcomes, {person_id for person_id, _ in changed}
 
 
-def _known(session: Session, people: set[int], activities: set[int]) -> dict[tuple[int, int], Result]:
-    ordered = sorted(people)
+def _known(session: Session, keys: set[tuple[int, int]]) -> dict[tuple[int, int], Result]:
+    # One activity after the other: all these people in all these activities would be far more than is asked for.
     found: dict[tuple[int, int], Result] = {}
-    for start in range(0, len(ordered), CHUNK):
-        query = select(Result).where(
-            Result.person_id.in_(ordered[start : start + CHUNK]), Result.activity_id.in_(activities)
-        )
-        found |= {(result.person_id, result.activity_id): result for result in session.scalars(query)}
+    for activity_id, group in groupby(sorted(keys, key=itemgetter(1, 0)), key=itemgetter(1)):
+        people = [person_id for person_id, _ in group]
+        for start in range(0, len(people), CHUNK):
+            query = select(Result).where(
+                Result.person_id.in_(people[start : start + CHUNK]), Result.activity_id == activity_id
+            )
+            found |= {(result.person_id, result.activity_id): result for result in session.scalars(query)}
     return found
 
 
