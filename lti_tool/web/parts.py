@@ -9,6 +9,7 @@ from flask import current_app
 from lti_tool.lti.keysets import KeySets
 from lti_tool.lti.login import StateSigner
 from lti_tool.toolbox import Toolbox
+from lti_tool.web.origins import Origins
 
 if TYPE_CHECKING:
     from lti_tool.tasks import Queue
@@ -22,12 +23,14 @@ class WebParts:
     queue: "Queue"
     signer: StateSigner = field(init=False)
     keysets: KeySets = field(init=False)
+    origins: Origins = field(init=False)
 
     def __post_init__(self) -> None:
         """Derive the parts that only the web needs."""
         keys = [key.get_secret_value() for key in self.tools.settings.secret_keys]
         object.__setattr__(self, "signer", StateSigner(keys))
         object.__setattr__(self, "keysets", KeySets(self.tools.database, self.tools.http))
+        object.__setattr__(self, "origins", Origins(self.tools.database))
 
 
 def parts() -> WebParts:

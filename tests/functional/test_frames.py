@@ -8,7 +8,7 @@ import pytest
 from lti_tool.lti.claims import LTI
 from lti_tool.sandbox.visitor import Visitor
 from lti_tool.services import onboarding, registration
-from lti_tool.web import security
+from lti_tool.web import origins
 from tests.functional.test_admin import now
 from tests.world import TEACHER, World
 
@@ -16,7 +16,7 @@ from tests.world import TEACHER, World
 @pytest.fixture(autouse=True)
 def nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every answer look at the database."""
-    monkeypatch.setattr(security, "CACHE_SECONDS", 0)
+    monkeypatch.setattr(origins, "CACHE_SECONDS", 0)
 
 
 def frames(world: World, path: str, visitor: Visitor | None = None) -> list[str]:
