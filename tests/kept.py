@@ -44,6 +44,11 @@ def tool(tools: Toolbox) -> Flask:
     return _tool[0]
 
 
+def answer(environ: Any, start_response: Any) -> Any:
+    """The tool as a WSGI application, for a server that is there before it."""
+    return _tool[0](environ, start_response)
+
+
 @cache
 def lms() -> Flask:
     """A sandbox LMS; whoever takes it gives it a state of its own."""

@@ -1,10 +1,9 @@
-"""A private PostgreSQL server for the tests: on a free port, in a temporary folder, as a user that is not root."""
+"""A private PostgreSQL server for the tests: on a socket in a temporary folder, as a user that is not root."""
 
 import importlib.util
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -23,7 +22,6 @@ def private_postgresql() -> Iterator[str]:
     home = Path(tempfile.mkdtemp(prefix="lti-badges-pg-", dir="/tmp"))
     user = _unprivileged_user(home)
     binaries = _readable_binaries(home)
-    port = _free_port()
     try:
         _run(
             user,
@@ -37,11 +35,11 @@ def private_postgresql() -> Iterator[str]:
             "-E",
             "UTF8",
         )
-        options = f"-p {port} -k {home} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
+        options = f"-k {home} -c listen_addresses='' -c fsync=off -c max_connections=200"
         log = home / "log"
         _run(user, binaries / "pg_ctl", "-D", home / "data", "-o", options, "-l", log, "-w", "start")
         try:
-            yield f"postgresql://test@127.0.0.1:{port}"
+            yield f"postgresql://test@/postgres?host={home}"
         finally:
             _run(user, binaries / "pg_ctl", "-D", home / "data", "-m", "immediate", "-w", "stop")
     finally:
@@ -69,13 +67,6 @@ def _readable_binaries(home: Path) -> Path:
     if not versions:
         raise RuntimeError("No PostgreSQL server was found: make test installs one, or apt-get install postgresql.")
     return versions[-1].parent
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _run(user: str | None, *command: str | Path) -> None:

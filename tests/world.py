@@ -1,6 +1,5 @@
 """The tool with a sandbox LMS and a sandbox Badgr, all over HTTP on free ports of this machine."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -166,31 +165,31 @@ def running_world(
     database_url: str, folder: Path, *, lms: LmsConfig | None = None, badgr: BadgrConfig | None = None, **settings: Any
 ) -> Iterator[World]:
     """Start the three servers, and register them with each other as an administrator would."""
-    lms = lms or LmsConfig(webhook_tries=1)
-    port = free_port()
-    tool_url = f"http://127.0.0.1:{port}"
-    chosen = Settings(
-        base_url=tool_url,
-        database_url=database_url,
-        queue_url=f"sqlite:///{folder}/queue.db" if database_url.startswith("sqlite") else database_url,
-        secret_keys=(kept.SECRET_KEY,),
-        allow_private_addresses=True,
-        log_level="ERROR",
-        **settings,
-    )
-    tools = kept.tools(chosen)
-    badgr_app, app, lms_app = kept.badgr(), kept.tool(tools), kept.lms()
-    badgr_state = badgr_app.extensions["sandbox_badgr"] = seeded(badgr or BadgrConfig(token_backoff=False))
-    lms_state = lms_app.extensions["sandbox_lms"] = LmsState(lms, kept.lms_key())
-    storage = app.extensions["lti_badges"].queue.huey.storage
-    storage.blocking = False
     with ExitStack() as stack:
+        tool_url = stack.enter_context(LocalServer(kept.answer)).url
+        badgr_url = stack.enter_context(LocalServer(kept.badgr())).url
+        lms_url = stack.enter_context(LocalServer(kept.lms(), "localhost")).url
+        chosen = Settings(
+            base_url=tool_url,
+            database_url=database_url,
+            queue_url=f"sqlite:///{folder}/queue.db" if database_url.startswith("sqlite") else database_url,
+            secret_keys=(kept.SECRET_KEY,),
+            allow_private_addresses=True,
+            log_level="ERROR",
+            **settings,
+        )
+        tools = kept.tools(chosen)
         stack.callback(tools.database.dispose)
-        stack.callback(storage.close)
-        badgr_url = stack.enter_context(LocalServer(badgr_app)).url
-        lms_url = lms_state.base_url = stack.enter_context(LocalServer(lms_app, "localhost")).url
-        stack.enter_context(LocalServer(app, "127.0.0.1", port))
         kept.give_key(tools)
+        app = kept.tool(tools)
+        storage = app.extensions["lti_badges"].queue.huey.storage
+        storage.blocking = False
+        stack.callback(storage.close)
+        badgr_state = seeded(badgr or BadgrConfig(token_backoff=False))
+        kept.badgr().extensions["sandbox_badgr"] = badgr_state
+        lms_state = LmsState(lms or LmsConfig(webhook_tries=1), kept.lms_key())
+        lms_state.base_url = lms_url
+        kept.lms().extensions["sandbox_lms"] = lms_state
         webhook = _register(tools, tool_url, lms_url, badgr_url, lms_state)
         yield World(app, tool_url, lms_url, badgr_url, lms_state, badgr_state, webhook)
 
@@ -221,11 +220,3 @@ def _register(tools: Toolbox, tool_url: str, lms_url: str, badgr_url: str, lms: 
     )
     lms.webhook = Webhook(f"{tool_url}/webhooks/{source.public_id}", source.secret)
     return lms.webhook
-
-
-def free_port() -> int:
-    """A port that nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
