@@ -167,7 +167,7 @@ class AwardStep(Base):
     """One line of an award's time line: what happened, when, in words that a teacher understands."""
 
     __tablename__ = "award_step"
-    __table_args__ = (Index(None, "award_id"),)
+    __table_args__ = (Index(None, "award_id"), Index(None, "event_id"), Index(None, "kind", "at"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     award_id: Mapped[int] = mapped_column(ForeignKey("award.id"))

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from lti_tool.db import Base, choice
@@ -71,6 +72,17 @@ class Event(Base):
         UniqueConstraint("source_id", "delivery_id"),
         Index(None, "status", "due_at"),
         Index(None, "run_key"),
+        # How a source is, and its events, the newest first; of one status too.
+        Index(None, "source_id", "received_at", "id"),
+        Index(None, "source_id", "status", "received_at", "id"),
+        # Whose content is to be taken out.
+        Index(
+            "ix_event_with_body",
+            "status",
+            "received_at",
+            sqlite_where=sql("body_removed_at IS NULL"),
+            postgresql_where=sql("body_removed_at IS NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

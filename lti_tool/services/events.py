@@ -6,7 +6,6 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from lti_tool.models import Event, EventStatus, MissingId
-from lti_tool.services import spans
 from lti_tool.settings import Settings
 
 # What is not worked on yet stays. What still fits nothing after all this time goes too: it is mostly about people of
@@ -20,13 +19,9 @@ def remove_old_bodies(session: Session, settings: Settings, now: datetime) -> No
     if not settings.event_retention_days:
         return
     before = now - timedelta(days=settings.event_retention_days)
-    # Every minute: what is young is not even looked at.
-    first_young = spans.first_id_since(session, Event.id, Event.received_at, before)
-    old = (Event.id < first_young) & (Event.received_at < before) & Event.body_removed_at.is_(None)
+    old = (Event.received_at < before) & Event.body_removed_at.is_(None)
     unfitting = old & (Event.status == EventStatus.UNMATCHED)
     session.execute(delete(MissingId).where(MissingId.event_id.in_(select(Event.id).where(unfitting))))
     closed = {"status": EventStatus.PROCESSED, "reason": NEVER_FITTED}
     session.execute(update(Event).where(unfitting).values(closed))
-    session.execute(
-        update(Event).where(old & spans.unindexed(Event.status).in_(DONE)).values(body="", body_removed_at=now)
-    )
+    session.execute(update(Event).where(old & Event.status.in_(DONE)).values(body="", body_removed_at=now))

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from lti_tool.db import get_or_create
 from lti_tool.logs import get_logger
 from lti_tool.models import Deployment, Event, Source, SourceHour
-from lti_tool.services import marks, spans
+from lti_tool.services import marks
 from lti_tool.services.sources import OWN_KINDS
 from lti_tool.toolbox import Toolbox
 
@@ -61,13 +61,16 @@ def raise_alarms(session: Session, now: datetime) -> None:
 
 
 def _is_silent(session: Session, source: Source, now: datetime) -> bool:
-    since = spans.first_id_since(session, Event.id, Event.received_at, now - timedelta(hours=source.alarm_after_hours))
-    # What the tool sends to itself as a test does not count.
-    real = Event.run_key.is_distinct_from(marks.TEST_RUN)
-    lately = select(Event.id).where(Event.id >= since, spans.unindexed(Event.source_id) == source.id, real)
-    if session.scalar(lately.limit(1)) is not None:
-        return False
-    return session.scalar(select(Event.id).where(Event.source_id == source.id, real).limit(1)) is not None
+    last = last_event_at(session, source.id)
+    return last is not None and last < now - timedelta(hours=source.alarm_after_hours)
+
+
+def last_event_at(session: Session, source_id: int) -> datetime | None:
+    """When a source has spoken last; what the tool sends to itself as a test does not count."""
+    query = select(Event.received_at).where(
+        Event.source_id == source_id, Event.run_key.is_distinct_from(marks.TEST_RUN)
+    )
+    return session.scalar(query.order_by(Event.received_at.desc()).limit(1))
 
 
 def _hour(session: Session, source_id: int, now: datetime) -> SourceHour:

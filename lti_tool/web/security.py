@@ -1,6 +1,7 @@
 """Security headers: a strict content policy, and frames only on the pages of known platforms."""
 
 from flask import Flask, Response, g, request
+
 from lti_tool.lti.addresses import origin_text
 from lti_tool.web.parts import parts
 

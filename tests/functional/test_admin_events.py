@@ -1,14 +1,19 @@
 """The administrator's pages about events: the list, one event, what fits nothing yet, playing them again; retention."""
 
 import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, event, func, insert, select, update
 
 from lti_tool.models import Award, AwardStep, Event, EventStatus, HoldReason, MissingId, Result, Source
 from lti_tool.sandbox.visitor import Visitor
 from lti_tool.services import admins, intake, sources
+from lti_tool.services.events import remove_old_bodies
 from lti_tool.services.reports import events as reports
 from lti_tool.services.sources import SourceData
 from tests.functional.test_admin import NAME, PASSWORD, actions, get, sign_in
@@ -74,15 +79,50 @@ def test_events_of_other_sources_are_not_listed(world: World, admin: Visitor) ->
     assert get(admin, f"{world.tool_url}/admin/sources/{other}/events/1").status_code == 200
 
 
-def test_a_source_with_few_events_among_very_many_is_looked_through_in_steps(
-    world: World, admin: Visitor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reports, "LOOKED_AT", 20)
-    many(world, 1)
-    many(world, 50, source_id=sources.add(world.tools, 1, "standard", SourceData("Other", {}), now()).id)
-    assert "No such event among those looked through" in page(world, admin).text
-    admin.follow("before=").follow("before=")
-    assert [row.th.text for row in admin.page.select("tbody tr")] == ["1"]
+def test_the_events_of_other_sources_are_not_read(world: World, admin: Visitor) -> None:
+    many(world, 3)
+    send(world)
+    with statements(world) as asked, world.tools.database.read() as session:
+        for address in ("/sources", "/sources/1", "/sources/1/events", "/sources/1/events?status=processed",
+                        "/sources/1/events?status=unmatched&before=4", "/sources/1/events/1"):  # fmt: skip
+            assert admin.open(f"{world.tool_url}/admin{address}").status == 200
+        remove_old_bodies(session, world.tools.settings, now())
+    of_events = [(sql, values) for sql, values in asked if re.search(r"\b(FROM|JOIN|UPDATE) event\b", sql)]
+    told = [(sql, plan) for sql, values in of_events for plan in plans(world, sql, values)]
+    assert told
+    slow = re.compile(r"^SCAN event\b|Seq Scan on event\b|TEMP B-TREE FOR ORDER BY|(autoindex|uq)_event")
+    assert [(sql, plan) for sql, plan in told if slow.search(plan)] == []
+    for index in (
+        "ix_event_source_id_received_at_id",
+        "ix_event_source_id_status_received_at_id",
+        "ix_event_with_body",
+    ):
+        assert any(f"{index} " in plan for _, plan in told), index
+
+
+@contextmanager
+def statements(world: World) -> Iterator[list[tuple[str, Any]]]:
+    """What the database is asked meanwhile."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(connection: object, cursor: object, statement: str, values: object, *_: object) -> None:
+        asked.append((statement, values))
+
+    event.listen(world.tools.database.engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        event.remove(world.tools.database.engine, "before_cursor_execute", note)
+
+
+def plans(world: World, sql: str, values: Any) -> list[str]:
+    """How the database would go about it if it had very many rows."""
+    with world.tools.database.read() as session:
+        connection = session.connection()
+        if connection.dialect.name == "sqlite":
+            return [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)]
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        return [row[0] for row in connection.exec_driver_sql(f"EXPLAIN {sql}", values)]
 
 
 def test_events_are_found_by_state_and_by_delivery_id(world: World, admin: Visitor) -> None:

@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session, aliased
 
 from lti_tool.logs import get_logger
 from lti_tool.models import AwardStep, Event
-from lti_tool.services import spans
 
 log = get_logger(__name__)
 
@@ -38,14 +37,13 @@ def delay(session: Session, now: datetime, span: timedelta, source_id: int | Non
     """
     opened, issued, held = aliased(AwardStep), aliased(AwardStep), aliased(AwardStep)
     waited = select(held.id).where(held.award_id == opened.award_id, held.kind == "held").exists()
-    first = spans.first_id_since(session, AwardStep.id, AwardStep.at, now - span)
     query = (
         select(Event.received_at, issued.at)
         .join(opened, opened.award_id == issued.award_id)
         .join(Event, Event.id == opened.event_id)
         .where(
-            issued.id >= first,
             issued.kind == "issued",
+            issued.at >= now - span,
             opened.kind == "opened",
             # The award was opened when the event was worked on, not later by something else.
             opened.at == Event.processed_at,
@@ -53,7 +51,7 @@ def delay(session: Session, now: datetime, span: timedelta, source_id: int | Non
             Event.run_key.is_(None),
             ~waited,
         )
-        .order_by(issued.id.desc())
+        .order_by(issued.at.desc())
         .limit(ROWS)
     )
     if source_id is not None:

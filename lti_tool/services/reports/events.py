@@ -4,18 +4,16 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, or_, select, tuple_
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.domain.events import IdKind
 from lti_tool.errors import NotFoundError
 from lti_tool.models import Award, AwardStep, Event, EventStatus, MissingId
-from lti_tool.services import marks, spans
+from lti_tool.services import marks
 from lti_tool.services.reports.common import label_of, state_of
 
 SHOWN = 50
-# The ids that are read for one page at most: the source may have few events among very many.
-LOOKED_AT = 100_000
 AWARDS_SHOWN = 100
 STATE = {
     EventStatus.RECEIVED: ("on_the_way", "To be worked on"),
@@ -108,24 +106,16 @@ def event_list(
     """A page of a source's events; `words` is a whole delivery id or the number of an event."""
     if words:
         return EventList([_row(event) for event in _named(session, source_id, words)], None)
-    query = (
-        select(Event).where(spans.unindexed(Event.source_id) == source_id).order_by(Event.id.desc()).limit(SHOWN + 1)
-    )
-    if status in (None, EventStatus.PROCESSED):
-        # Most events are so: they are found by reading backwards, a limited way.
-        top = before or (session.scalar(select(func.max(Event.id))) or 0) + 1
-        lowest = top - LOOKED_AT
-        query = query.where(Event.id < top, Event.id >= lowest)
-        if status is not None:
-            query = query.where(spans.unindexed(Event.status) == status)
-        found = list(session.scalars(query))
-        further = lowest if lowest > 1 else None
-    else:
+    newest_first = (Event.received_at.desc(), Event.id.desc())
+    query = select(Event).where(Event.source_id == source_id).order_by(*newest_first).limit(SHOWN + 1)
+    if status is not None:
         query = query.where(Event.status == status)
-        found = list(session.scalars(query.where(Event.id < before) if before else query))
-        further = None
+    if before is not None:
+        last = find_event(session, source_id, before)
+        query = query.where(tuple_(Event.received_at, Event.id) < (last.received_at, last.id))
+    found = session.scalars(query).all()
     shown = found[:SHOWN]
-    return EventList([_row(event) for event in shown], shown[-1].id if len(found) > SHOWN else further)
+    return EventList([_row(event) for event in shown], shown[-1].id if len(found) > SHOWN else None)
 
 
 def find_event(session: Session, source_id: int, event_id: int) -> Event:
@@ -174,7 +164,7 @@ def other_reasons(session: Session, source_id: int) -> list[tuple[str, int]]:
     number = func.count()
     query = (
         select(Event.reason, number)
-        .where(spans.unindexed(Event.source_id) == source_id, Event.status == EventStatus.UNMATCHED, ~waits)
+        .where(Event.source_id == source_id, Event.status == EventStatus.UNMATCHED, ~waits)
         .group_by(Event.reason)
         .order_by(number.desc())
         .limit(SHOWN)
@@ -213,14 +203,12 @@ def _pretty(body: str) -> str:
 
 
 def _awards(session: Session, event: Event) -> list[AwardLine]:
-    # Nothing that it led to is older than it is.
-    first = spans.first_id_since(session, AwardStep.id, AwardStep.at, event.received_at)
-    ids = select(AwardStep.award_id).where(AwardStep.id >= first, AwardStep.event_id == event.id).limit(AWARDS_SHOWN)
     query = (
         select(Award)
-        .where(Award.id.in_(session.scalars(ids).all()))
+        .where(Award.id.in_(select(AwardStep.award_id).where(AwardStep.event_id == event.id)))
         .options(joinedload(Award.badge_class), joinedload(Award.person), joinedload(Award.course))
         .order_by(Award.id)
+        .limit(AWARDS_SHOWN)
     )
     return [
         AwardLine(

@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.errors import NotFoundError
 from lti_tool.models import Event, EventStatus, Source, SourceHour
-from lti_tool.services import health, marks, spans
+from lti_tool.services import health, marks
 from lti_tool.services.admins import Admin
 from lti_tool.services.reports.delays import Delay, delay
+from lti_tool.services.reports.hours import hour_from, hour_of
 from lti_tool.services.sources import OWN_KINDS
 from lti_tool.settings import Settings
 from lti_tool.sources import KINDS
@@ -106,16 +107,11 @@ class Alarm:
 def source_list(session: Session, admin: Admin, now: datetime) -> list[SourceRow]:
     """The sources that this administrator may see."""
     query = _visible(admin).order_by(Source.platform_id, Source.id)
-    first = spans.first_id_since(session, Event.id, Event.received_at, now - DAY)
-    lately = select(spans.unindexed(Event.source_id), func.count(), func.max(Event.received_at)).where(
-        Event.id >= first, _is_real()
-    )
-    by_source = lately.group_by(spans.unindexed(Event.source_id))
-    counted = {row[0]: (row[1], row[2]) for row in session.execute(by_source)}
     silent = {source.id for source in health.silent_sources(session, now)}
     rows = []
     for source in session.scalars(query):
-        events, last = counted.get(source.id) or (0, _last_event_at(session, source.id, now))
+        last = health.last_event_at(session, source.id)
+        events = _count(session, source.id, Event.received_at >= now - DAY, _is_real())
         refused, lost = _sums(_hours(session, source.id, now - DAY))
         state, label = _state(source, last, is_silent=source.id in silent)
         kind = KINDS[source.kind].label if source.kind in KINDS else source.kind
@@ -136,7 +132,7 @@ def find_source(session: Session, admin: Admin, source_id: int) -> Source:
 def source_health(session: Session, source: Source, now: datetime) -> Health:
     """How a source is."""
     is_silent = source.id in {silent.id for silent in health.silent_sources(session, now)}
-    last = _last_event_at(session, source.id, now)
+    last = health.last_event_at(session, source.id)
     state, label = _state(source, last, is_silent=is_silent)
     week = _chart(session, source.id, now)
     waiting = Event.status == EventStatus.RECEIVED
@@ -197,35 +193,23 @@ def _state(source: Source, last: datetime | None, *, is_silent: bool) -> tuple[s
     return "issued", "At work"
 
 
-def _last_event_at(session: Session, source_id: int, now: datetime) -> datetime | None:
-    newest = select(Event.received_at).where(spans.unindexed(Event.source_id) == source_id, _is_real())
-    first = spans.first_id_since(session, Event.id, Event.received_at, now - WEEK)
-    found = session.scalar(newest.where(Event.id >= first).order_by(Event.id.desc()).limit(1))
-    if found is not None:
-        return found
-    return session.scalar(select(func.max(Event.received_at)).where(Event.source_id == source_id, _is_real()))
-
-
 def _is_real() -> ColumnElement[bool]:
     return Event.run_key.is_distinct_from(marks.TEST_RUN)
 
 
 def _count(session: Session, source_id: int, *conditions: ColumnElement[bool]) -> int:
-    # There are few of the states that are asked for: their index is the good one.
-    mine = spans.unindexed(Event.source_id) == source_id
-    return session.scalar(select(func.count()).select_from(Event).where(mine, *conditions)) or 0
+    query = select(func.count()).select_from(Event).where(Event.source_id == source_id, *conditions)
+    return session.scalar(query) or 0
 
 
 def _chart(session: Session, source_id: int, now: datetime) -> Chart:
     last = now.replace(minute=0, second=0, microsecond=0)
     hours = [last - number * HOUR for number in reversed(range(24 * 7))]
-    first = spans.first_id_since(session, Event.id, Event.received_at, hours[0])
-    hour = spans.hour_of(session, Event.received_at)
-    query = select(hour, func.count()).where(
-        Event.id >= first, spans.unindexed(Event.source_id) == source_id, _is_real()
-    )
-    counted = {spans.hour_from(text): number for text, number in session.execute(query.group_by(hour))}
-    faults = {row.hour: row for row in _hours(session, source_id, hours[0])}
+    first = hours[0]
+    hour = hour_of(session, Event.received_at)
+    query = select(hour, func.count()).where(Event.source_id == source_id, Event.received_at >= first, _is_real())
+    counted = {hour_from(text): number for text, number in session.execute(query.group_by(hour))}
+    faults = {row.hour: row for row in _hours(session, source_id, first)}
     return Chart([_bar(hour, counted.get(hour, 0), faults.get(hour)) for hour in hours])
 
 
@@ -244,12 +228,12 @@ def _sums(hours: Iterable[SourceHour]) -> tuple[int, int]:
 
 def _ahead(session: Session, source_id: int, now: datetime) -> float | None:
     """Only ahead is certain: what comes late may have happened late, or may have been told late."""
-    first = spans.first_id_since(session, Event.id, Event.received_at, now - WEEK)
-    mine = spans.unindexed(Event.source_id) == source_id
     query = (
         select(Event.occurred_at, Event.received_at)
-        .where(Event.id >= first, mine, Event.occurred_at.is_not(None), _is_real())
-        .order_by(Event.id.desc())
+        .where(
+            Event.source_id == source_id, Event.received_at >= now - WEEK, Event.occurred_at.is_not(None), _is_real()
+        )
+        .order_by(Event.received_at.desc())
         .limit(NEWEST)
     )
     found = [(at - received).total_seconds() for at, received in session.execute(query) if at is not None]
