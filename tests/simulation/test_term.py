@@ -332,6 +332,7 @@ def scene(database_url: str, tmp_path: Path) -> Iterator[Scene]:
     scene.tools.database.dispose()
 
 
+@pytest.mark.timeout(1800)
 def test_a_term_ends_with_exactly_the_awards_of_a_second_opinion(scene: Scene) -> None:
     rng = random.Random(20261125)
     lms, term = Lms(rng), Term(scene, rng)
