@@ -1,31 +1,39 @@
-"""HTTP sessions for calls to the outside: a user agent, a timeout on every call, no private addresses."""
+"""HTTP sessions for calls to the outside: a user agent, limits of time and length, no private addresses."""
 
 import ipaddress
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3 import HTTPResponse
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import NewConnectionError, ProtocolError
 
 from lti_tool import __version__
 
 USER_AGENT = f"LTI-Badges/{__version__} (+https://purl.imsglobal.org/spec/lti/v1p3)"
 DEFAULT_TIMEOUT = (5.0, 20.0)
+# For a whole answer: a server that sends a byte now and then never runs into a timeout.
+LONGEST_ANSWER = 120.0
+MAXIMUM_BYTES = 16 * 1024 * 1024
 LONGEST_WAIT = 24 * 60 * 60
 
 
 def new_session(allow_private_addresses: bool = False) -> requests.Session:
-    """A session for outside calls; unless allowed, it refuses to talk to private or loopback addresses (SSRF)."""
+    """A session for outside calls; unless allowed, it refuses to talk to private or loopback addresses (SSRF).
+
+    An answer that takes too long, or one that is read at once and is too long, raises requests.RequestException.
+    """
     session = requests.Session()
     # Some Moodle sites answer 403 to clients without a name of their own.
     session.headers["User-Agent"] = USER_AGENT
-    adapter = _TimeoutAdapter() if allow_private_addresses else _PublicOnlyAdapter()
+    adapter = _LimitingAdapter() if allow_private_addresses else _PublicOnlyAdapter()
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session
@@ -44,16 +52,40 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     return min(max(0.0, seconds), float(LONGEST_WAIT))
 
 
-class _TimeoutAdapter(HTTPAdapter):
+class _LimitingAdapter(HTTPAdapter):
     def __init__(self) -> None:
         super().__init__(pool_maxsize=32)
 
-    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
+    def send(self, request: Any, stream: bool = False, *args: Any, **kwargs: Any) -> requests.Response:
         kwargs["timeout"] = kwargs.get("timeout") or DEFAULT_TIMEOUT
-        return super().send(request, *args, **kwargs)
+        response = super().send(request, stream, *args, **kwargs)
+        # Who reads by themselves have a limit of their own.
+        vars(response.raw)["stream"] = _limited(response.raw, None if stream else MAXIMUM_BYTES)
+        return response
 
 
-class _PublicOnlyAdapter(_TimeoutAdapter):
+def _limited(raw: HTTPResponse, maximum: int | None) -> Callable[..., Iterator[bytes]]:
+    until = time.monotonic() + LONGEST_ANSWER
+
+    def give_up(why: str) -> ProtocolError:
+        raw.close()
+        return ProtocolError(why)
+
+    def stream(size: int, decode_content: bool = True) -> Iterator[bytes]:
+        length = 0
+        # `read1` gives what is there; `read` would wait until there is as much as was asked for.
+        while part := raw.read1(size, decode_content=decode_content):
+            length += len(part)
+            if maximum is not None and length > maximum:
+                raise give_up(f"the answer is longer than {maximum} bytes")
+            if time.monotonic() > until:
+                raise give_up(f"the answer was not there within {LONGEST_ANSWER:g} seconds")
+            yield part
+
+    return stream
+
+
+class _PublicOnlyAdapter(_LimitingAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _PublicPool, "https": _PublicTlsPool}

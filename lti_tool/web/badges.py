@@ -6,6 +6,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from lti_tool.badgr.errors import InvalidRequestError
+from lti_tool.badgr.errors import NotFoundError as NotThereError
 from lti_tool.badgr.types import BadgeClass, Issuer
 from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
 from lti_tool.models import Visit
@@ -89,9 +90,12 @@ def _picture(present: str | None) -> tuple[str | None, str | None]:
 
 
 def _badge_class(visit: Visit, badge_class_id: str) -> BadgeClass:
-    found = connections.with_client(
-        tools(), access.connection_id(visit), utc_now(), lambda client: client.badge_class(badge_class_id)
-    )
+    try:
+        found = connections.with_client(
+            tools(), access.connection_id(visit), utc_now(), lambda client: client.badge_class(badge_class_id)
+        )
+    except NotThereError:
+        raise NotFoundError("Badgr has no such badge, or the connected account may not see it.") from None
     if found.issuer_id != visit.course.issuer_entity_id:
         raise NotFoundError("This badge is not one of the issuer of this course.")
     return found

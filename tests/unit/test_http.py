@@ -1,10 +1,15 @@
 """Calls to the outside: never to private addresses unless allowed, never without a timeout."""
 
+import gzip
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 import requests
+from werkzeug.wrappers import Response
 
+from lti_tool import http as outside
 from lti_tool.http import new_session, retry_after
 from tests.http_server import AnsweringServer, json_answer
 
@@ -38,6 +43,42 @@ def test_every_call_has_a_timeout(monkeypatch: pytest.MonkeyPatch, server: Answe
     session.get(server.url + "/")
     session.get(server.url + "/", timeout=(1, 2))
     assert seen == [(5.0, 20.0), (1, 2)]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_answer_that_is_too_long_is_not_read_to_its_end(
+    monkeypatch: pytest.MonkeyPatch, server: AnsweringServer, packed: bool
+) -> None:
+    monkeypatch.setattr(outside, "MAXIMUM_BYTES", 100_000)
+    given = b"x" * 100_001
+    headers = {"Content-Encoding": "gzip"} if packed else {}
+    server.answers["/long"] = lambda _: Response(gzip.compress(given) if packed else given, headers=headers)
+    server.answers["/short"] = lambda _: Response(given[1:])
+    session = new_session(allow_private_addresses=True)
+    with pytest.raises(requests.RequestException, match="longer than 100000 bytes"):
+        session.get(server.url + "/long")
+    assert len(session.get(server.url + "/short").content) == 100_000
+    # Who reads by themselves have a limit of their own.
+    with session.get(server.url + "/long", stream=True) as response:
+        assert sum(map(len, response.iter_content(65536))) == 100_001
+
+
+def test_an_answer_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch, server: AnsweringServer) -> None:
+    def drip() -> Iterator[bytes]:
+        for _ in range(1000):
+            time.sleep(0.01)
+            yield b"x"
+
+    monkeypatch.setattr(outside, "LONGEST_ANSWER", 0.2)
+    server.answers["/"] = lambda _: Response(drip())
+    session = new_session(allow_private_addresses=True)
+    with pytest.raises(requests.RequestException, match="not there within"):
+        session.get(server.url + "/", timeout=5)
+    with (
+        session.get(server.url + "/", timeout=5, stream=True) as response,
+        pytest.raises(requests.RequestException, match="not there within"),
+    ):
+        list(response.iter_content(65536))
 
 
 @pytest.mark.parametrize(
