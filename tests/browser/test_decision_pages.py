@@ -98,7 +98,7 @@ def test_a_fall_is_decided_on(world: World, context: BrowserContext, shoot: Shoo
     world.work()
     page = enter(context, world)
     page.get_by_role("link", name="Keep or revoke").click()
-    expect(page.get_by_role("row", name=re.compile("Ola Okafor"))).to_contain_text("40 % reached, 80 % needed.")
+    expect(page.get_by_role("listitem").filter(has_text="Ola Okafor")).to_contain_text("40 % reached, 80 % needed.")
     check(page, shoot, "1-falls")
     page.get_by_role("link", name="Ola Okafor", exact=True).click()
     expect(page.get_by_text("The results do not earn it any more", exact=True)).to_be_visible()
