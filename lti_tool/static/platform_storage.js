@@ -16,7 +16,7 @@ function platformWindow() {
   }
 }
 
-let triesLeft = 20;
+let triesLeft = 40;
 function ask() {
   platformWindow().postMessage({ subject, message_id: id, key, ...(value === undefined ? {} : { value }) }, origin);
   if (--triesLeft === 0) clearInterval(timer);
