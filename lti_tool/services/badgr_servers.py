@@ -19,6 +19,9 @@ from lti_tool.services import audit, throttle
 from lti_tool.services.registration import check_text, check_url
 from lti_tool.toolbox import Toolbox
 
+# More than anybody can mean.
+MOST_PARALLEL, MOST_PER_MINUTE = 100, 100_000
+
 
 @dataclass(frozen=True, repr=False)
 class BadgrServerData:
@@ -84,8 +87,10 @@ def save(
     check_text("client id", told.client_id)
     check_url(tools.settings, "ui-url", told.ui_url)
     check_url(tools.settings, "api-url", told.api_url)
-    if told.max_parallel < 1 or (told.max_per_minute is not None and told.max_per_minute < 1):
-        raise InvalidInputError("limits: must be whole numbers from 1.")
+    if told.max_parallel not in range(1, MOST_PARALLEL + 1):
+        raise InvalidInputError(f"limits: awards at the same time must be a number from 1 to {MOST_PARALLEL}.")
+    if told.max_per_minute is not None and told.max_per_minute not in range(1, MOST_PER_MINUTE + 1):
+        raise InvalidInputError(f"limits: awards in a minute must be a number from 1 to {MOST_PER_MINUTE}, or empty.")
     if not set(NEEDED_SCOPES) <= set(told.scopes):
         raise InvalidInputError(f"scopes: must have {' and '.join(NEEDED_SCOPES)} in them.")
     secret = told.client_secret.strip() or _present_secret(tools, server_id)

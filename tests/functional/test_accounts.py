@@ -237,6 +237,17 @@ def test_a_server_is_changed_without_giving_its_secret_again(world: World) -> No
     assert (server.name, server.max_parallel) == ("Ours", 2)
 
 
+@pytest.mark.parametrize("field", ["max_parallel", "max_per_minute"])
+@pytest.mark.parametrize("number", ["0", "-1", "1000001", "9" * 30, "many"])
+def test_limits_that_nobody_can_mean_are_refused(world: World, field: str, number: str) -> None:
+    admin = root(world)
+    admin.open(f"{world.tool_url}/admin/badgr/servers/1").submit("/servers/1", {field: number, "name": "Ours"})
+    assert admin.status == 422
+    assert "limits: " in admin.text
+    with world.tools.database.read() as session:
+        assert session.get_one(BadgrServer, 1).name != "Ours"
+
+
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "nonsense"])
 def test_an_address_that_tells_nothing_is_said_so(world: World, address: str) -> None:
     admin = root(world)
