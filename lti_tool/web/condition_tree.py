@@ -105,7 +105,12 @@ def change(tree: Part, wish: str) -> tuple[Part, Path]:
     if present is None:
         return tree, ()
     if what == "remove":
-        return _without(tree, path), path[:-1]
+        left = _without(tree, path)
+        place = path[:-1]
+        # A group that became empty is gone too.
+        while _at(left, place) is None:
+            place = place[:-1]
+        return left, place
     if what in ("add", "group"):
         return _extended(tree, path, present, Part() if what == "add" else group("any", Part(), Part()))
     return tree, ()

@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import BrowserContext, Route, expect
 
 from tests.browser.conftest import Shoot
 from tests.browser.test_pages import check, open_badges
@@ -108,3 +108,51 @@ def test_a_copied_rule_asks_to_be_confirmed(world: World, context: BrowserContex
     frame.get_by_role("link", name="Algebra I").click()
     expect(frame.get_by_role("heading", name="Copied from another course: please look at it")).to_be_visible()
     check(page, shoot, "1-asleep")
+
+
+def test_a_request_that_fails_loses_nothing(world: World, context: BrowserContext, shoot: Shoot) -> None:
+    world.ready_course()
+    page = context.new_page()
+    page.goto(f"{world.lms_url}/courses/{BIOLOGY}/badges?as={TEACHER}&window=1")
+    page.locator("#launch button").click()
+    page.get_by_role("link", name="Add a badge").click()
+    page.get_by_label("At least, in per cent").fill("77")
+    fault = page.get_by_role("alert")
+    expect(fault).to_have_count(0)
+
+    def refuse(route: Route) -> None:
+        route.fulfill(status=502, body="<h1>502 Bad Gateway</h1>", content_type="text/html")
+
+    page.route(re.compile("/rules"), lambda route: refuse(route) if route.request.method == "POST" else route.continue_())
+    page.get_by_role("button", name="Add a condition").click()
+    expect(fault).to_contain_text("What you have entered is still here.")
+    check(page, shoot, "1-refused")
+    page.unroute_all()
+    # The network is gone, then the visit.
+    page.route(re.compile("/rules"), lambda route: route.abort())
+    page.get_by_role("button", name="Add a condition").click()
+    expect(fault).to_have_count(1)
+    page.unroute_all()
+    cookies = context.cookies()
+    context.clear_cookies()
+    page.get_by_role("button", name="Add a condition").click()
+    expect(fault).to_have_count(1)
+    context.add_cookies(cookies)  # type: ignore[arg-type]
+    page.get_by_role("button", name="Add a condition").click()
+    expect(page.get_by_role("group", name="Condition 2")).to_be_visible()
+    expect(fault).to_have_count(0)
+    expect(page.get_by_role("group", name="Condition 1").get_by_label("At least, in per cent")).to_have_value("77")
+
+
+def test_the_keyboard_stays_in_the_form_when_a_group_goes(world: World, context: BrowserContext) -> None:
+    world.ready_course()
+    page = context.new_page()
+    page.goto(f"{world.lms_url}/courses/{BIOLOGY}/badges?as={TEACHER}&window=1")
+    page.locator("#launch button").click()
+    page.get_by_role("link", name="Add a badge").click()
+    page.get_by_role("button", name="Add a group", exact=True).click()
+    for number in (2, 1):
+        page.get_by_role("button", name=f"Remove condition 2.{number}").click()
+        expect(page.get_by_role("group", name=f"Condition 2.{number}")).to_have_count(0)
+        focused = page.evaluate("document.activeElement.closest('#conditions') !== null")
+        assert focused, f"after removing condition 2.{number}"
