@@ -57,6 +57,11 @@ class ActivityRef:
     kind: str
 
 
+def same_title(title: str) -> str:
+    """What all spellings of an activity's title share: people copy titles with other spaces and capitals."""
+    return " ".join(title.split()).casefold()
+
+
 @dataclass(frozen=True)
 class GradeFact:
     """A grade at one moment; `given` may exceed `maximum` (AGS 2.0 §3.4). `event_id` is our own row that told it."""

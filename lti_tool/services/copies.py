@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lti_tool.db import get_or_create
@@ -13,6 +13,7 @@ from lti_tool.errors import ConflictError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import Activity, Course, Enrolment, ResourceLink, Rule, RuleStatus, RuleVersion
 from lti_tool.services import rules
+from lti_tool.services.results import activity_named
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -174,10 +175,10 @@ def _copy(session: Session, rule: Rule, course: Course, person_id: int, now: dat
 def _same_activity(session: Session, activity_id: int, course: Course, now: datetime) -> int:
     """The activity of the same title in the new course, else one that waits for the first event of that title."""
     title = session.get_one(Activity, activity_id).title
-    same = select(Activity).where(Activity.course_id == course.id, func.lower(Activity.title) == title.lower())
-    found = session.scalar(same.order_by(Activity.external_id.is_(None), Activity.id).limit(1))
-    if found is None:
-        found = Activity(course_id=course.id, title=title, created_at=now)
-        session.add(found)
-        session.flush()
-    return found.id
+    found = activity_named(session, course.id, title)
+    if found is not None:
+        return found
+    made = Activity(course_id=course.id, title=title, created_at=now)
+    session.add(made)
+    session.flush()
+    return made.id

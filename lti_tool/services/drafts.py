@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from lti_tool.domain.criteria import Ask, Criteria, activities_of, badges_of, check, criteria_to_json, moved
 from lti_tool.errors import InvalidInputError, NotFoundError
 from lti_tool.models import Activity, BadgeClass, Course, OnFall, Repeat, Rule, RuleVersion
+from lti_tool.services.results import activity_named
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def offered_badges(session: Session, course: Course) -> dict[int, str]:
 
 def with_known(session: Session, course_id: int, draft: Draft) -> Draft:
     """The same draft, with the activities that it names by their titles as far as they are in our books already."""
-    found = {key: _find_named(session, course_id, title) for key, title in draft.new_activities.items()}
+    found = {key: activity_named(session, course_id, title) for key, title in draft.new_activities.items()}
     keys = {key: found.get(key) or key for key in activities_of(draft.criteria)}
     return replace(draft, criteria=moved(draft.criteria, keys))
 
@@ -92,15 +93,10 @@ def _criteria(session: Session, rule: Rule, draft: Draft, now: datetime) -> Crit
 
 
 def _named(session: Session, course_id: int, title: str, now: datetime) -> int:
-    known = _find_named(session, course_id, title)
+    known = activity_named(session, course_id, title)
     if known is not None:
         return known
     activity = Activity(course_id=course_id, title=title, created_at=now)
     session.add(activity)
     session.flush()
     return activity.id
-
-
-def _find_named(session: Session, course_id: int, title: str) -> int | None:
-    same = select(Activity.id).where(Activity.course_id == course_id, func.lower(Activity.title) == title.lower())
-    return session.scalar(same.order_by(Activity.id).limit(1))

@@ -88,6 +88,6 @@ def _check(rule: Rule, told: Grant) -> None:
         if rule.current.counts_until is None:
             raise InvalidInputError("This badge has no last day, so nobody needs more time.")
         if told.until is None or told.until <= rule.current.counts_until:
-            raise InvalidInputError("until: must be later than the last day of the rule.")
+            raise InvalidInputError("until: the new end must be later than the last day of the rule.")
     if told.kind is ExceptionKind.EXCUSED and told.activity_id not in activities_of(rule.criteria):
         raise InvalidInputError("activity: choose one that the rule asks for.")

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lti_tool.db import get_or_create
-from lti_tool.domain.events import ActivityRef, Fact, GradeEvent, ResultState
+from lti_tool.domain.events import ActivityRef, Fact, GradeEvent, ResultState, same_title
 from lti_tool.models import Activity, Course, Event, Person, Result
 
 CLOCK_SKEW = timedelta(minutes=5)
@@ -92,13 +92,21 @@ def find_activity(session: Session, course: Course, ref: ActivityRef, now: datet
     return activity
 
 
+def activity_named(session: Session, course_id: int, title: str) -> int | None:
+    """The activity of this title in a course, rather one that the LMS knows than one that a teacher has named."""
+    order = (Activity.external_id.is_(None), Activity.id)
+    # Not compared by the database: SQLite knows the small and capital letters of English only.
+    known = session.execute(select(Activity.id, Activity.title).where(Activity.course_id == course_id).order_by(*order))
+    return next((row.id for row in known if same_title(row.title) == same_title(title)), None)
+
+
 def _own(fact: Fact | None, event: Event, latest: datetime) -> Fact | None:
     return None if fact is None else replace(fact, at=min(fact.at, latest), event_id=event.id)
 
 
 def _named_by_instructor(session: Session, course: Course, ref: ActivityRef) -> Activity | None:
     """The activity that a rule named before any source did: the first to come with its title is meant."""
-    wanted = ref.title.strip().casefold()
+    wanted = same_title(ref.title)
     if not wanted:
         return None
     waiting = session.scalars(
@@ -107,4 +115,4 @@ def _named_by_instructor(session: Session, course: Course, ref: ActivityRef) -> 
         .order_by(Activity.id)
         .with_for_update()
     )
-    return next((activity for activity in waiting if activity.title.strip().casefold() == wanted), None)
+    return next((activity for activity in waiting if same_title(activity.title) == wanted), None)

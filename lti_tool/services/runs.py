@@ -11,6 +11,7 @@ from lti_tool.logs import get_logger
 from lti_tool.models import (
     Award,
     AwardRun,
+    AwardStatus,
     Course,
     Event,
     EventStatus,
@@ -107,7 +108,7 @@ def finish_replayed(tools: Toolbox, key: str, now: datetime) -> None:
 
 
 def confirm(tools: Toolbox, course_id: int, run_id: int, who: str, now: datetime) -> int:
-    """Let the awards of a waiting run go out; how many. Raises NotFoundError, ConflictError."""
+    """Let the awards of a waiting run go out; how many do at once. Raises NotFoundError, ConflictError."""
     with tools.database.write() as session:
         run = find(session, course_id, run_id, lock=True)
         if run.status is not RunStatus.WAITING:
@@ -115,7 +116,8 @@ def confirm(tools: Toolbox, course_id: int, run_id: int, who: str, now: datetime
         run.status, run.decided_by, run.decided_at = RunStatus.RELEASED, who[:200], now
         session.flush()
         awarding.release(session, now, run_id=run.id)
-        count = session.scalar(select(func.count()).where(Award.run_id == run.id)) or 0
+        going = (Award.run_id == run.id) & (Award.status != AwardStatus.HELD)
+        count = session.scalar(select(func.count()).where(going)) or 0
         session.commit()
         log.info("run_confirmed", run_id=run_id, course_id=course_id)
         return count

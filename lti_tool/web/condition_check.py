@@ -15,6 +15,7 @@ from lti_tool.domain.criteria import (
     ScoreAtLeast,
     Submitted,
 )
+from lti_tool.domain.events import same_title
 from lti_tool.web.condition_tree import Part, Path, name_of
 
 KINDS = {
@@ -103,12 +104,12 @@ def _check_group(part: Part, path: Path, choices: Choices, checked: Checked) -> 
 
 
 def _activity(part: Part, path: Path, choices: Choices, checked: Checked) -> int:
-    chosen, title = part.values["activity"], part.values["new_activity"]
+    chosen, title = part.values["activity"], " ".join(part.values["new_activity"].split())
     if chosen == "new":
         if not title:
             checked.errors[name_of(path, "new_activity")] = "Enter the activity's name exactly as it is in the LMS."
             return UNKNOWN
-        same = (key for key, known in checked.new_activities.items() if known.lower() == title.lower())
+        same = (key for key, known in checked.new_activities.items() if same_title(known) == same_title(title))
         key = next(same, -1 - len(checked.new_activities))
         checked.new_activities.setdefault(key, title)
         return key

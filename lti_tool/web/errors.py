@@ -1,5 +1,6 @@
 """Every error as a page (or JSON for machines) that says what happened and what to do next."""
 
+import re
 import uuid
 
 import structlog
@@ -16,6 +17,7 @@ from lti_tool.lti.errors import LaunchError, LtiServiceError
 from lti_tool.services.connections import ConnectionBusyError, ConnectionDeadError
 from lti_tool.web import badges, by_hand
 from lti_tool.web.access import SignInError
+from lti_tool.web.parts import tools
 
 log = get_logger(__name__)
 
@@ -119,5 +121,24 @@ def _unexpected(error: Exception) -> ResponseReturnValue:
 def _answer(title: str, advice: str, status: int) -> ResponseReturnValue:
     if request.path.startswith("/webhooks/") or request.accept_mimetypes.best == "application/json":
         return jsonify(error=title, advice=advice, reference=g.reference), status
-    page = render_template("errors/error.html", title=title, advice=advice, status=status, reference=g.reference)
+    page = render_template(
+        "errors/error.html",
+        title=title,
+        advice=_sentence(advice),
+        status=status,
+        reference=g.reference,
+        back_url=_page_before(),
+    )
     return page, status
+
+
+def _sentence(advice: str) -> str:
+    """Without the name of a field before it, which says something on the command line only."""
+    return re.sub(r"^[a-z-]+: (.)", lambda found: found[1].upper(), advice)
+
+
+def _page_before() -> str | None:
+    """The page of ours that led here: in a frame of the LMS there is no other way back."""
+    before = request.referrer or ""
+    is_own = before.startswith(request.host_url) or before.startswith(tools().settings.base_url + "/")
+    return before if is_own and (request.method != "GET" or before != request.url) else None

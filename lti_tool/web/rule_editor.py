@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 
 from lti_tool.errors import ConflictError
 from lti_tool.models import Rule, RuleStatus, RuleVersion, RunStatus, Visit
-from lti_tool.services import rules
+from lti_tool.services import rules, runs
 from lti_tool.services.drafts import Draft
 from lti_tool.services.reports.common import BadgeView, badge_view
 from lti_tool.services.reports.editor import Offer, editor_offer, live_preview
@@ -146,6 +146,7 @@ def render(editor: Editor, template: str, **more: object) -> str:
 
 def _confirm(session: Session, editor: Editor, rule: Rule, badge: BadgeView) -> str:
     assert editor.form.draft is not None
+    effect = change_report(session, rule.course_id, rule.id, editor.form.draft, editor.form.sentence)
     return render_template(
         "course/confirm_edit.html",
         course=editor.visit.course,
@@ -153,7 +154,9 @@ def _confirm(session: Session, editor: Editor, rule: Rule, badge: BadgeView) -> 
         badge=badge,
         is_active=rule.status is RuleStatus.ACTIVE,
         fields=editor.form.fields,
-        change=change_report(session, rule.course_id, rule.id, editor.form.draft, editor.form.sentence),
+        change=effect,
+        needs_approval=editor.form.draft.needs_approval,
+        is_braked=runs.is_large(session, rule.course_id, effect.added_count, tools().settings),
     )
 
 

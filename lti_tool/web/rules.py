@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 from lti_tool.badgr.types import BadgeClass
 from lti_tool.errors import ConflictError
 from lti_tool.models import RunStatus, Visit
-from lti_tool.services import columns, connections, copies, issuers, rules
+from lti_tool.services import columns, connections, copies, issuers, rules, runs
 from lti_tool.services.reports.common import BadgeView
 from lti_tool.services.reports.rule import rule_report
 from lti_tool.web import access, rule_editor
@@ -86,6 +86,7 @@ def rule(course_id: int, rule_id: int) -> str:
     visit = access.enter_as_teacher()
     with tools().database.read() as session:
         report = rule_report(session, course_id, rule_id, visit.person_id)
+        is_braked = runs.is_large(session, course_id, report.preview.new_count, tools().settings)
     return render_template(
         "course/rule.html",
         course=visit.course,
@@ -94,6 +95,8 @@ def rule(course_id: int, rule_id: int) -> str:
         versions=report.versions,
         awards=report.awards,
         copied_activities=report.copied_activities,
+        unknown_activities=report.unknown_activities,
+        is_braked=is_braked,
         targets=report.targets,
         falls=FALLS,
         repeats=REPEATS,
@@ -109,7 +112,12 @@ def activate_rule(course_id: int, rule_id: int) -> Response:
     if run.status is RunStatus.WAITING:
         flash("Switched on. So many badges at once wait for you: look at the list, and confirm it.", "warning")
         return redirect(url_for("runs.run", course_id=course_id, run_id=run.id), 303)
-    flash("Switched on. Badges go out by themselves from now on.", "success")
+    with tools().database.read() as session:
+        needs_approval = rules.find(session, course_id, rule_id).current.needs_approval
+    if needs_approval:
+        flash("Switched on. What is earned waits for you under “Awards to approve” before it goes out.", "success")
+    else:
+        flash("Switched on. Badges go out by themselves from now on.", "success")
     return redirect(url_for("rules.rule", course_id=course_id, rule_id=rule_id), 303)
 
 

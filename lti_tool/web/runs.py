@@ -37,7 +37,12 @@ def confirm(course_id: int, run_id: int) -> Response:
     """Let the awards of a run go out."""
     visit = access.enter_as_teacher()
     count = runs.confirm(tools(), course_id, run_id, visit.person.display_name, utc_now())
-    flash(f"Confirmed. {count} {'badge goes' if count == 1 else 'badges go'} out now, by themselves.", "success")
+    flash(
+        f"Confirmed. {count} {'badge goes' if count == 1 else 'badges go'} out now, by themselves."
+        if count
+        else "Confirmed. Each badge goes out as soon as it has what else it waits for.",
+        "success",
+    )
     return redirect(url_for("runs.run", course_id=course_id, run_id=run_id), 303)
 
 

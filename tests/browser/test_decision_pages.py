@@ -10,6 +10,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from lti_tool.domain.criteria import Approved, Completed, ScoreAtLeast, Submitted, all_of, any_of
 from lti_tool.models import OnFall
+from lti_tool.sandbox.badgr import Fault
 from tests.browser.conftest import Shoot
 from tests.browser.test_pages import check
 from tests.functional.deciding import activity, drafted_course, rule_criteria, switched_on
@@ -160,3 +161,33 @@ def test_a_table_is_checked_and_carried_out(world: World, context: BrowserContex
     world.work()
     assert world.held_by(LEARNER_ADDRESS) == ["Algebra I"]
     check(page, shoot, "4-done")
+
+
+def test_news_of_an_award_take_nothing_away(world: World, context: BrowserContext) -> None:
+    """While a badge is on its way its page looks for news: nothing that is being read or pressed goes by that."""
+    world.ready_course()
+    world.badgr.faults.add(Fault("/assertions", times=100))
+    world.grade(LEARNER, score=9)
+    world.work()
+    page = context.new_page()
+    page.goto(f"{world.lms_url}/courses/{BIOLOGY}/badges?as={TEACHER}&window=1")
+    page.locator("#launch button").click()
+    page.get_by_role("main").get_by_role("link", name="Algebra I").click()
+    lea = page.locator("#awards").get_by_role("link", name="Lea Learner")
+    lea.focus()
+    with page.expect_response(lambda response: response.url.endswith("/rules/1")):
+        pass
+    page.wait_for_timeout(200)
+    expect(lea).to_be_focused()
+    lea.click()
+    shown = page.get_by_role("heading", level=1)
+    expect(shown).to_contain_text("Algebra I")
+    page.route("**/awards/*", lambda route: route.fulfill(status=502, body="<h1>Bad Gateway</h1>"))
+    with page.expect_response(lambda response: response.status == 502):
+        pass
+    page.wait_for_timeout(200)
+    expect(shown).to_contain_text("Algebra I")
+    page.unroute_all()
+    world.badgr.faults.clear()
+    world.tick()
+    expect(page.locator("#award").get_by_text("Issued").first).to_be_visible()

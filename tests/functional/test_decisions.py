@@ -4,11 +4,23 @@ from datetime import UTC, datetime
 
 import pytest
 
+from lti_tool.domain.criteria import Approved, ScoreAtLeast, all_of
 from lti_tool.models import OnFall
 from lti_tool.sandbox.visitor import Visitor
 from lti_tool.services import rules
 from lti_tool.services.drafts import Draft
-from tests.functional.deciding import COURSE, awards, person, rule_criteria, send, statuses, switched_on, words
+from tests.functional.deciding import (
+    COURSE,
+    activity,
+    awards,
+    drafted_course,
+    person,
+    rule_criteria,
+    send,
+    statuses,
+    switched_on,
+    words,
+)
 from tests.world import CHEMISTRY, LEARNER, LEARNER_ADDRESS, TEACHER, World
 
 OLA, QUINN = "ola@example.org", "quinn@example.org"
@@ -155,3 +167,31 @@ def test_awards_of_another_course_are_not_decided_on(world: World) -> None:
         )
         assert answer.status_code == 404, path
     assert statuses(world) == ["held", "held"]
+
+
+# -- what a teacher is told before and after --
+
+
+def test_where_an_approval_that_is_a_condition_is_given(world: World) -> None:
+    teacher = drafted_course(world)
+    assert "who lacks only your approval" not in teacher.open(f"{world.course_url(teacher)}approvals").text
+    told = Draft(all_of(ScoreAtLeast(activity(world, "Quiz 1"), 80), Approved()))
+    rules.edit(world.tools, COURSE, 1, person(world, TEACHER), told, datetime.now(UTC))
+    teacher.open(f"{world.course_url(teacher)}rules/1").submit("/activate", {"scope": "all"})
+    for path in ("approvals", "rules/1/approvals"):
+        teacher.open(f"{world.course_url(teacher)}{path}").follow("show=approval")
+        assert "Ola Okafor" in teacher.text
+
+
+def test_what_waits_for_approval_is_not_said_to_go_out(world: World) -> None:
+    teacher = drafted_course(world, needs_approval=True)
+    assert "2 badges wait for your approval then" in teacher.text
+    teacher.submit("/activate", {"scope": "all"})
+    world.work()
+    assert "waits for you under “Awards to approve”" in teacher.text
+    assert "go out by themselves" not in teacher.text
+    teacher.open(teacher.url)
+    assert "Has this badge already" not in teacher.text
+    assert teacher.text.count("Waits for a teacher's approval") >= 2
+    teacher.open(teacher.url + "/edit").submit("/edit", {"percent": "10"})
+    assert "for your approval before anything goes out" in teacher.text

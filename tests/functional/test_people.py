@@ -75,7 +75,7 @@ def test_more_time_must_be_more(world: World) -> None:
     until = datetime.now(UTC) + timedelta(days=2)
     teacher = drafted_course(world, counts_until=until)
     at_people(world, teacher)
-    for moment, fault in (("2026-01-01T00:00", "must be later than the last day"), ("soon", "enter a day and a time")):
+    for moment, fault in (("2026-01-01T00:00", "The new end must be later"), ("soon", "Enter a day and a time")):
         answer = send(teacher, PEOPLE, person=[person(world, CLOSE)], action="extension", until=moment)
         assert (answer.status_code, fault in words(answer)) == (400, True)
     assert "Nobody has an exception" in at_people(world, teacher, "?show=exceptions").text
@@ -169,12 +169,14 @@ def test_an_award_by_hand_wants_somebody_and_a_reason(world: World) -> None:
     key = person(world, LEARNER)
     for values, fault in (
         ({"action": "award", "note": "x"}, "Tick at least one learner"),
-        ({"action": "award", "person": [key]}, "say why"),
-        ({"action": "award", "person": [key], "note": "x" * 256}, "say why"),
+        ({"action": "award", "person": [key]}, "Say why"),
+        ({"action": "award", "person": [key], "note": "x" * 256}, "Say why"),
         ({"action": "dance", "person": [key]}, "Press one of the buttons"),
     ):
         answer = send(teacher, PEOPLE, **values)
         assert (answer.status_code, fault in words(answer)) == (400, True), values
+        # In a frame of the LMS there is no other way back.
+        assert f'href="{teacher.url}">Back to the page before' in words(answer)
     assert send(teacher, PEOPLE, action="award", person=[person(world, TEACHER)], note="x").status_code == 404
 
 

@@ -1,5 +1,6 @@
 """The editor of a rule without scripts: built by buttons, previewed, changed with its effect shown, copied."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -8,6 +9,7 @@ from sqlalchemy import select
 from lti_tool.domain.criteria import Approved, BadgeEarned, Completed, Group, ScoreAtLeast, all_of
 from lti_tool.models import Activity, Award, Course, Deployment, Enrolment, OnFall, Rule, RuleStatus, RuleVersion
 from lti_tool.sandbox.visitor import HTML, Visitor
+from tests.functional.test_webhooks import grade_body, post
 from tests.world import CHEMISTRY, LEARNER, TEACHER, TUTOR, World
 
 FORM = "/rules"
@@ -89,7 +91,9 @@ def test_activities_stand_under_their_kind(world: World) -> None:
     teacher = ready(world)
     with world.tools.database.write() as session:
         for kind in ("course_grade", "module", "lab", "course"):
-            session.add(Activity(course_id=1, title=f"The {kind}", kind=kind, created_at=datetime.now(UTC)))
+            title = f"The {kind}"
+            session.add(Activity(course_id=1, external_id=kind, title=title, kind=kind, created_at=datetime.now(UTC)))
+        session.add(Activity(course_id=1, title="Qiuz 1", created_at=datetime.now(UTC)))
         session.commit()
     teacher.open(teacher.url)
     groups = {
@@ -98,7 +102,34 @@ def test_activities_stand_under_their_kind(world: World) -> None:
     assert groups["Modules"] == ["The module (module)"]
     assert groups["The whole course"] == ["The course (course completed)", "The course_grade (course grade)"]
     assert groups["Lab"] == ["Lab 2", "The lab"]
-    assert list(groups)[-2:] == ["Modules", "The whole course"]
+    assert list(groups)[-3:] == ["Modules", "The whole course", "Not known in the LMS yet"]
+    assert groups["Not known in the LMS yet"] == ["Qiuz 1"]
+
+
+@pytest.mark.parametrize("typed", ["Übung  1", " übung 1", "ÜBUNG 1"])
+def test_an_activity_is_found_by_any_spelling_of_its_name(world: World, typed: str) -> None:
+    teacher = ready(world)
+    with world.tools.database.write() as session:
+        session.add(Activity(course_id=1, external_id="e", title="Übung 1", created_at=datetime.now(UTC)))
+        session.commit()
+    entered = {"badge_class": badge(teacher, "Algebra II"), "activity": "new", "new_activity": typed}
+    teacher.submit(FORM, entered)
+    assert "in Übung 1" in teacher.text
+    assert "Not known in the LMS yet" not in teacher.text
+
+
+def test_a_name_that_the_lms_does_not_know_is_said_so(world: World) -> None:
+    teacher = ready(world)
+    entered = {"badge_class": badge(teacher, "Algebra II"), "activity": "new", "new_activity": "Qiuz 1"}
+    teacher.submit(FORM, entered)
+    assert "Not known in the LMS yet: “Qiuz 1”." in teacher.text
+    # As soon as it is known there is nothing to say.
+    body = grade_body()
+    body["data"]["activity"] = {"id": "qiuz", "title": "QIUZ  1", "type": "quiz"}
+    assert post(world, json.dumps(body).encode()).status_code == 202
+    world.work()
+    teacher.open(teacher.url)
+    assert "Not known in the LMS yet" not in teacher.text
 
 
 def test_faults_deep_in_the_tree_are_told_at_their_fields(world: World) -> None:

@@ -1,12 +1,14 @@
 """Awards that wait for a teacher's word: to be approved, or to be kept although the results fell."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, joinedload
 
-from lti_tool.models import Award
+from lti_tool.domain.criteria import asks_approval
+from lti_tool.models import Award, Rule, RuleStatus
 from lti_tool.services import decisions, revocation, rules
 from lti_tool.services.reports.common import ReasonView, label_of, reason_view, state_of
 
@@ -31,18 +33,33 @@ class OpenAward:
 
 
 @dataclass(frozen=True)
+class AskingRule:
+    """A rule with a teacher's approval among its conditions: that is given on its page of learners."""
+
+    id: int
+    badge_name: str
+
+
+@dataclass(frozen=True)
 class OpenAwards:
     """The oldest two hundred of them, and how many there are; of one rule when `badge_name` is given."""
 
     awards: list[OpenAward]
     total: int
     badge_name: str | None = None
+    asking: Sequence[AskingRule] = ()
 
 
 def approvals(session: Session, course_id: int, rule_id: int | None) -> OpenAwards:
     """What waits for approval, in the course or of one rule; raises NotFoundError for a rule of another course."""
     name = rules.find(session, course_id, rule_id).badge_class.name if rule_id is not None else None
-    return _open(session, decisions.waiting_for_approval(course_id, rule_id), name)
+    query = select(Rule).where(Rule.course_id == course_id, Rule.status == RuleStatus.ACTIVE).order_by(Rule.id)
+    asking = [
+        AskingRule(rule.id, rule.badge_class.name)
+        for rule in session.scalars(query.options(joinedload(Rule.badge_class)))
+        if rule_id in (None, rule.id) and asks_approval(rule.criteria)
+    ]
+    return replace(_open(session, decisions.waiting_for_approval(course_id, rule_id), name), asking=asking)
 
 
 def falls(session: Session, course_id: int) -> OpenAwards:

@@ -48,17 +48,25 @@ class Offer:
 def editor_offer(session: Session, course_id: int, own_badge: int | str | None) -> Offer:
     """What a rule of this course can be made of; `own_badge` is the badge it awards: our key, or its id at Badgr."""
     course = session.get_one(Course, course_id)
-    query = select(Activity.id, Activity.title, Activity.kind).where(Activity.course_id == course.id)
+    columns = (Activity.id, Activity.title, Activity.kind, Activity.external_id)
+    query = select(*columns).where(Activity.course_id == course.id)
     order = list(KINDS)
     rows = sorted(
         session.execute(query.order_by(Activity.title, Activity.id)),
         key=lambda row: (order.index(row.kind) if row.kind in order[1:] else 0, row.kind != "activity", row.kind),
     )
     activities: dict[str, list[ActivityChoice]] = {}
+    unknown: list[ActivityChoice] = []
     for row in rows:
+        if row.external_id is None:
+            unknown.append(ActivityChoice(row.id, row.title, row.title))
+            continue
         note = TITLE_NOTES.get(row.kind)
         choice = ActivityChoice(row.id, row.title, f"{row.title} ({note})" if note else row.title)
         activities.setdefault(KINDS.get(row.kind, row.kind.capitalize()), []).append(choice)
+    if unknown:
+        # Last: a name that a teacher entered, perhaps wrongly.
+        activities["Not known in the LMS yet"] = unknown
     return Offer(activities, drafts.offered_badges(session, course), _own(session, course, own_badge))
 
 

@@ -1,13 +1,15 @@
 """How the class stands with what a rule asks, for a page: of a rule, or of one that is still being written."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lti_tool.domain.decision import Decision
-from lti_tool.models import Course
+from lti_tool.models import Award, AwardStatus, Course
 from lti_tool.services import facts, holding, standings
+from lti_tool.services.reports.common import label_of, state_of
 from lti_tool.services.standings import Standing, Subject
 
 
@@ -19,7 +21,9 @@ class PreviewPerson:
     name: str
     detail: str
     note: str | None
-    has_badge: bool
+    # Of the award that they have, on its way or arrived; None without one.
+    award_state: str | None
+    award_label: str | None
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,9 @@ def preview(session: Session, subject: Subject, names: int = standings.SHOWN) ->
     course = session.get_one(Course, subject.course_id)
     titles = facts.activity_titles(session, subject.course_id)
     return Preview(
-        earned=people(found.earned, titles),
-        close=people(found.close, titles),
-        unreachable=people(found.unreachable, titles),
+        earned=people(session, found.earned, titles, subject.badge_class_id),
+        close=people(session, found.close, titles, subject.badge_class_id),
+        unreachable=people(session, found.unreachable, titles, subject.badge_class_id),
         earned_count=found.earned_count,
         close_count=found.close_count,
         unreachable_count=found.unreachable_count,
@@ -58,15 +62,27 @@ def preview(session: Session, subject: Subject, names: int = standings.SHOWN) ->
     )
 
 
-def people(found: list[Standing], titles: Mapping[int, str]) -> list[PreviewPerson]:
+def people(
+    session: Session, found: Sequence[Standing], titles: Mapping[int, str], badge_class_id: int | None
+) -> list[PreviewPerson]:
     """The learners of a list, each with what is worth knowing; `titles` are those of the activities."""
-    return [_person(standing, titles) for standing in found]
+    owners = [standing.person_id for standing in found if standing.has_badge]
+    query = select(Award).where(Award.badge_class_id == badge_class_id, Award.person_id.in_(owners))
+    awards = {award.person_id: award for award in session.scalars(query.order_by(Award.number))} if owners else {}
+    return [_person(standing, titles, awards.get(standing.person_id)) for standing in found]
 
 
-def _person(standing: Standing, titles: Mapping[int, str]) -> PreviewPerson:
+def _person(standing: Standing, titles: Mapping[int, str], award: Award | None) -> PreviewPerson:
     note = None if standing.hold is None or standing.has_badge else holding.HOLD_LABEL[standing.hold]
-    detail = _detail(standing.decision, titles)
-    return PreviewPerson(standing.person_id, standing.name, detail, note, standing.has_badge)
+    is_there = award is not None and award.status is AwardStatus.ISSUED
+    return PreviewPerson(
+        standing.person_id,
+        standing.name,
+        _detail(standing.decision, titles),
+        note,
+        state_of(award) if award else None,
+        "Has this badge already" if is_there else label_of(award) if award else None,
+    )
 
 
 def _detail(decision: Decision, titles: Mapping[int, str]) -> str:

@@ -60,8 +60,8 @@ class VersionRow:
 
 
 @dataclass(frozen=True)
-class CopiedActivity:
-    """An activity that a copied rule speaks of: found here by its title, or not known yet."""
+class NamedActivity:
+    """An activity that a rule speaks of: known from the LMS, or only by the name that a teacher entered."""
 
     title: str
     is_known: bool
@@ -87,7 +87,9 @@ class RuleReport:
     versions: list[VersionRow]
     awards: list[AwardRow]
     # For a copied rule that was never switched on.
-    copied_activities: list[CopiedActivity]
+    copied_activities: list[NamedActivity]
+    # Those that no source has named yet: perhaps mistyped.
+    unknown_activities: list[str]
     targets: list[Target]
 
 
@@ -106,13 +108,15 @@ class Change:
 def rule_report(session: Session, course_id: int, rule_id: int, person_id: int) -> RuleReport:
     """The page of a rule of this course, for this teacher; raises NotFoundError."""
     rule = rules.find(session, course_id, rule_id)
+    named = _named_activities(session, rule)
     is_asleep = rule.copied_from_id is not None and rule.activated_at is None
     return RuleReport(
         rule=_rule_view(session, rule),
         preview=preview(session, Subject(rule.ask, course_id, rule.id, rule.badge_class_id)),
         versions=_versions(session, rule),
         awards=_awards(session, rule),
-        copied_activities=_copied_activities(session, rule) if is_asleep else [],
+        copied_activities=named if is_asleep else [],
+        unknown_activities=[activity.title for activity in named if not activity.is_known],
         targets=copies.targets(session, rule.course, person_id),
     )
 
@@ -124,7 +128,7 @@ def change_report(session: Session, course_id: int, rule_id: int, draft: Draft, 
     return Change(
         _sentence(session, rule),
         after,
-        people(effect.added, facts.activity_titles(session, course_id)),
+        people(session, effect.added, facts.activity_titles(session, course_id), rule.badge_class_id),
         effect.added_count,
         effect.dropped,
         effect.dropped_count,
@@ -203,10 +207,10 @@ def _versions(session: Session, rule: Rule) -> list[VersionRow]:
     ]
 
 
-def _copied_activities(session: Session, rule: Rule) -> list[CopiedActivity]:
+def _named_activities(session: Session, rule: Rule) -> list[NamedActivity]:
     query = select(Activity.title, Activity.external_id).where(Activity.id.in_(activities_of(rule.criteria)))
     return [
-        CopiedActivity(title, external_id is not None)
+        NamedActivity(title, external_id is not None)
         for title, external_id in session.execute(query.order_by(Activity.title))
     ]
 
