@@ -62,6 +62,7 @@ class RunCause(StrEnum):
     SWITCH_ON = "switch_on"
     EDIT = "edit"
     BY_HAND = "by_hand"
+    EXCEPTION = "exception"
     REPLAY = "replay"
     PULL = "pull"
 

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from lti_tool.domain.criteria import activities_of
 from lti_tool.errors import InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
-from lti_tool.models import Enrolment, ExceptionKind, Rule, RuleException
-from lti_tool.services import awarding, rules
+from lti_tool.models import AwardRun, Enrolment, ExceptionKind, Person, Rule, RuleException, RunCause
+from lti_tool.services import awarding, evaluation, rules, runs
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -28,14 +28,26 @@ class Grant:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Granted:
+    """To how many learners something was granted, and what that awards: the awards that go out now, or the run."""
+
+    people: int
+    awards: int
+    run: AwardRun | None
+
+
 def grant(
     tools: Toolbox, course_id: int, rule_id: int, person_ids: list[int], told: Grant, actor_id: int, now: datetime
-) -> int:
-    """Grant something to learners of the course; to how many. Raises NotFoundError, InvalidInputError."""
+) -> Granted:
+    """Grant something to learners of the course. Raises NotFoundError, InvalidInputError.
+
+    What they earn by it is a run: one press for a whole class may need a second look, and can be taken back.
+    """
     with tools.database.write() as session:
         rule = rules.find(session, course_id, rule_id)
         _check(rule, told)
-        learners = learners_of(session, course_id, person_ids)
+        learners = learners_of(session, course_id, person_ids, lock=True)
         for enrolment in learners:
             session.add(
                 RuleException(
@@ -49,10 +61,14 @@ def grant(
                     created_at=now,
                 )
             )
-            awarding.decide_again(session, enrolment, now)
+        session.flush()
+        who = session.get_one(Person, actor_id).display_name
+        run = runs.begin(session, course_id, RunCause.EXCEPTION, who, now, rule_id=rule.id)
+        opened = evaluation.evaluate(session, rule.course, learners, now, run)
+        runs.finish(session, run, tools.settings, now)
         session.commit()
-        log.info("exception_granted", rule_id=rule_id, kind=told.kind.value, people=len(learners))
-        return len(learners)
+        log.info("exception_granted", rule_id=rule_id, kind=told.kind.value, people=len(learners), awards=len(opened))
+        return Granted(len(learners), len(opened), run if opened else None)
 
 
 def take_back(tools: Toolbox, course_id: int, rule_id: int, exception_id: int, now: datetime) -> None:
@@ -69,12 +85,15 @@ def take_back(tools: Toolbox, course_id: int, rule_id: int, exception_id: int, n
         session.commit()
 
 
-def learners_of(session: Session, course_id: int, person_ids: list[int]) -> list[Enrolment]:
+def learners_of(session: Session, course_id: int, person_ids: list[int], *, lock: bool = False) -> list[Enrolment]:
     """The learners of a course with these keys; raises NotFoundError when one is none of them."""
     wanted = set(person_ids)
     if not wanted:
         raise InvalidInputError("Choose at least one learner.")
     query = awarding.learner_query(course_id).where(Enrolment.person_id.in_(wanted))
+    if lock:
+        # In the order in which events lock them.
+        query = query.order_by(None).order_by(Enrolment.person_id).with_for_update(of=Enrolment)
     found = list(session.scalars(query))
     if len(found) != len(wanted):
         raise NotFoundError("Somebody whom you chose is not a learner of this course.")

@@ -73,8 +73,8 @@ def finish(session: Session, run: AwardRun, settings: Settings, now: datetime) -
         return run.status is RunStatus.RELEASED
     session.flush()
     count = session.scalar(select(func.count()).where(Award.run_id == run.id)) or 0
-    if count == 0 and run.cause in (RunCause.PULL, RunCause.REPLAY):
-        # Results are read every hour: an act that awarded nothing is nothing to look at.
+    if count == 0 and run.cause in (RunCause.PULL, RunCause.REPLAY, RunCause.EXCEPTION):
+        # Results are read every hour: an act that awarded nothing is nothing to look at. Nor is an exception.
         session.delete(run)
         return True
     run.status = RunStatus.WAITING if is_large(session, run.course_id, count, settings) else RunStatus.RELEASED

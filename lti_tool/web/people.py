@@ -6,7 +6,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from lti_tool.errors import InvalidInputError
-from lti_tool.models import ExceptionKind, Visit
+from lti_tool.models import ExceptionKind, RunStatus, Visit
 from lti_tool.services import by_hand, exceptions
 from lti_tool.services.exceptions import Grant
 from lti_tool.services.reports.explanation import explain
@@ -90,8 +90,14 @@ def _grant(visit: Visit, rule_id: int, action: str, people: list[int]) -> Respon
         until=_moment(request.form.get("until", "")) if action == ExceptionKind.EXTENSION else None,
         note=request.form.get("note", ""),
     )
-    count = exceptions.grant(tools(), visit.course_id, rule_id, people, told, visit.person_id, utc_now())
-    flash(f"{SAID[told.kind]} {count} {'learner' if count == 1 else 'learners'}.", "success")
+    granted = exceptions.grant(tools(), visit.course_id, rule_id, people, told, visit.person_id, utc_now())
+    said = f"{SAID[told.kind]} {granted.people} {'learner' if granted.people == 1 else 'learners'}."
+    if granted.run is not None and granted.run.status is RunStatus.WAITING:
+        flash(f"{said} So many badges at once wait for you: look at the list, and confirm it.", "warning")
+        return redirect(url_for("runs.run", course_id=visit.course_id, run_id=granted.run.id), 303)
+    if granted.awards:
+        said += f" {granted.awards} {'badge is' if granted.awards == 1 else 'badges are'} earned by that."
+    flash(said, "success")
     return redirect(url_for("people.overview", course_id=visit.course_id, rule_id=rule_id, show="exceptions"), 303)
 
 

@@ -7,12 +7,14 @@ import pytest
 import requests
 
 from lti_tool.domain.criteria import Approved, Completed, ScoreAtLeast, all_of
+from lti_tool.models import AwardStatus, HoldReason
 from lti_tool.sandbox.visitor import Visitor
 from lti_tool.services import by_hand
 from tests.functional.deciding import (
     activity,
     awards,
     drafted_course,
+    newest_run,
     person,
     send,
     statuses,
@@ -322,3 +324,36 @@ def test_people_are_behind_the_wall_of_their_course(world: World) -> None:
         assert learner.open(biology + page).status == 404, page
     assert teacher.open(f"{biology}{PEOPLE}/{person(world, TEACHER)}").status == 200
     assert teacher.open(f"{biology}{PEOPLE}/9999").status == 404
+
+
+def test_exceptions_that_award_to_many_wait_and_can_be_taken_back(database_url: str, tmp_path: Path) -> None:
+    with running_world(database_url, tmp_path, brake_awards=2) as world:
+        world.announce()
+        world.launch(TEACHER)
+        quiz = activity(world, "Quiz 1")
+        teacher = switched_on(world)
+        before = len(awards(world))
+        at_people(world, teacher)
+        everybody = [box["value"] for box in teacher.page.select("input[name=person]")]
+        answer = send(teacher, PEOPLE, person=everybody, action="excused", activity=quiz)
+        assert "look at the list, and confirm it" in words(answer)
+        world.work()
+        new = awards(world)[before:]
+        assert len(new) > 2
+        assert {award.hold_reason for award in new} == {HoldReason.BRAKE}
+        run = newest_run(world)
+        assert "Terry Teacher made exceptions" in teacher.open(f"{world.course_url(teacher)}runs").text
+        teacher.open(f"{world.course_url(teacher)}runs/{run.id}/undo").submit("/undo")
+        assert {award.status for award in awards(world)[before:]} == {AwardStatus.REVOKED}
+
+
+def test_an_exception_that_awards_nothing_is_no_act(world: World) -> None:
+    world.announce()
+    world.launch(TEACHER)
+    lab = activity(world, "Lab 2")
+    teacher = switched_on(world, all_of(ScoreAtLeast(activity(world, "Quiz 1"), 80), Completed(lab)))
+    last = newest_run(world).id
+    at_people(world, teacher)
+    answer = send(teacher, PEOPLE, person=[person(world, NO_MAIL)], action="excused", activity=lab)
+    assert "Excused: 1 learner.</p>" in words(answer)
+    assert newest_run(world).id == last

@@ -98,7 +98,8 @@ def cell(rule: Rule, award: Award | None, decision: Decision) -> Cell:
         is_ours = award.course_id == rule.course_id
         return Cell(rule.id, state_of(award), label_of(award), 1.0, award.id if is_ours else None)
     if decision.earned:
-        return Cell(rule.id, "progress", "Earned, rule not on", 1.0, None)
+        label = "Earned, being decided" if rule.status is RuleStatus.ACTIVE else "Earned, rule not on"
+        return Cell(rule.id, "progress", label, 1.0, None)
     state = "progress" if decision.progress else "none"
     return Cell(rule.id, state, _missing(decision), decision.progress, None)
 
