@@ -47,6 +47,10 @@ class RevokedBy(StrEnum):
     UNDO = "undo"
 
 
+# Why an award was taken back that a teacher did not approve.
+REFUSED = "Not approved."
+
+
 class RunStatus(StrEnum):
     """Where a run stands: awards are still being added, it waits for a person, or somebody has decided."""
 
@@ -162,6 +166,11 @@ class Award(Base):
     badge_class: Mapped[BadgeClass] = relationship()
     person: Mapped[Person] = relationship()
     steps: Mapped[list["AwardStep"]] = relationship(order_by="AwardStep.id")
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether a teacher did not approve it, so that it never went out."""
+        return self.status is AwardStatus.REVOKED and self.revocation_reason == REFUSED and self.issued_at is None
 
 
 class AwardStep(Base):

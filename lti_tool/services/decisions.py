@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import Award, Enrolment, OnFall, RevokedBy, RuleVersion
+from lti_tool.models.award import REFUSED
 from lti_tool.services import awarding, issuers, revocation
 from lti_tool.services.evaluation import ALIVE
 from lti_tool.toolbox import Toolbox
@@ -28,7 +29,7 @@ def approve(
             count += 1
             award.awaits_approval = False
             if not approved:
-                revocation.start(session, award, "Not approved.", who, RevokedBy.TEACHER, now)
+                revocation.start(session, award, REFUSED, who, RevokedBy.TEACHER, now)
                 continue
             awarding.add_step(session, award, "approved", f"{who} approved it.", now)
             session.flush()

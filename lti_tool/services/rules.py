@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from lti_tool.badgr.types import BadgeClass as RemoteBadgeClass
@@ -12,6 +12,7 @@ from lti_tool.db import get_or_create
 from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import (
+    Award,
     AwardRun,
     BadgeClass,
     Connection,
@@ -78,6 +79,11 @@ def create(
         session.commit()
         log.info("rule_created", rule_id=rule.id, course_id=course_id, person_id=person_id)
         return rule.id
+
+
+def is_of_interest() -> ColumnElement[bool]:
+    """The rules that reports show: those that are not archived, and those by which somebody has an award."""
+    return (Rule.status != RuleStatus.ARCHIVED) | select(Award.id).where(Award.rule_id == Rule.id).exists()
 
 
 def effect(session: Session, course_id: int, rule_id: int, draft: Draft) -> Effect:

@@ -27,7 +27,7 @@ def overview(course_id: int) -> str:
     """A learner's badges in this course, and what is missing to the others."""
     visit = access.enter()
     with tools().database.read() as session:
-        whole = learner_report(session, course_id, visit.person_id)
+        whole = learner_report(session, course_id, visit.person_id, utc_now())
         own = backpacks.of_person(session, visit.person_id)
     # A link to one badge opens that one (Deep Linking).
     report = whole.only(request.args.get("rule", 0, type=int))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from lti_tool.domain.criteria import Approved, ScoreAtLeast, all_of
-from lti_tool.models import OnFall
+from lti_tool.models import Award, OnFall
 from lti_tool.sandbox.visitor import Visitor
 from lti_tool.services import rules
 from lti_tool.services.drafts import Draft
@@ -195,3 +195,19 @@ def test_what_waits_for_approval_is_not_said_to_go_out(world: World) -> None:
     assert teacher.text.count("Waits for a teacher's approval") >= 2
     teacher.open(teacher.url + "/edit").submit("/edit", {"percent": "10"})
     assert "for your approval before anything goes out" in teacher.text
+
+
+def test_whoever_is_refused_is_not_told_that_something_was_taken_back(world: World) -> None:
+    teacher = switched_on(world, needs_approval=True)
+    teacher.open(f"{world.course_url(teacher)}approvals")
+    (first, *_) = boxes(teacher)
+    send(teacher, "approvals", award=[first], decision="refuse")
+    world.work()
+    assert "Not approved" in teacher.open(f"{world.course_url(teacher)}learners").text
+    assert "Not approved" in teacher.open(f"{world.course_url(teacher)}awards/{first}").text
+    with world.tools.database.read() as session:
+        sub = session.get_one(Award, int(first)).person.sub
+    learner = world.launch(sub)
+    assert "0 of 1 badge earned" in learner.text
+    assert "Your teacher did not approve this badge." in learner.text
+    assert "was taken back" not in learner.text

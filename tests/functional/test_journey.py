@@ -1,6 +1,13 @@
 """The main way through: launch, connect, rule, grade, badge; each step as its user sees it."""
 
-from tests.world import BIOLOGY, EARLY, LEARNER, LEARNER_ADDRESS, TEACHER, World
+from datetime import UTC, datetime, timedelta
+
+from lti_tool.domain.criteria import ScoreAtLeast
+from lti_tool.models import OnFall
+from lti_tool.services import rules
+from lti_tool.services.drafts import Draft
+from tests.functional.deciding import activity
+from tests.world import BIOLOGY, CLOSE, EARLY, LEARNER, LEARNER_ADDRESS, TEACHER, World
 
 
 def test_a_new_course_shows_the_checklist(world: World) -> None:
@@ -160,3 +167,45 @@ def test_opening_pages_grants_nothing(world: World) -> None:
         teacher.open(world.course_url(teacher) + page)
     world.sweep()
     assert world.badgr.live_assertions() == []
+
+
+def test_an_archived_badge_stays_with_whoever_has_it(world: World) -> None:
+    teacher = world.ready_course()
+    world.grade(LEARNER, score=9)
+    world.work()
+    teacher.open(f"{world.course_url(teacher)}rules/1").submit("/archive")
+    learner = world.launch(LEARNER)
+    assert "1 of 1 badge earned" in learner.text
+    assert "Verify and share" in learner.text
+    assert "Still to earn" not in learner.text
+    # Who has none of it does not see it any more.
+    assert "There are no badges in this course yet" in world.launch(CLOSE).text
+    assert "Algebra I (archived)" in teacher.open(f"{world.course_url(teacher)}learners").text
+    answer = teacher.browser.session.get(f"{world.course_url(teacher)}export.csv", timeout=30)
+    assert LEARNER_ADDRESS in answer.text
+
+
+def test_a_learner_is_told_the_days_that_count(world: World) -> None:
+    teacher = world.ready_course()
+    now = datetime.now(UTC)
+    for days, said in ((2, "Results count until "), (-2, "Ended on ")):
+        draft = Draft(ScoreAtLeast(activity(world, "Quiz 1"), 80.0), counts_until=now + timedelta(days=days))
+        rules.edit(world.tools, 1, 1, 1, draft, now)
+        assert said in world.launch(CLOSE).text
+    early = Draft(ScoreAtLeast(activity(world, "Quiz 1"), 80.0), counts_from=now + timedelta(days=2))
+    rules.edit(world.tools, 1, 1, 1, early, now)
+    assert "Results count from " in world.launch(CLOSE).text
+    assert teacher.status == 200
+
+
+def test_a_badge_that_can_be_earned_again_is_counted_once(world: World) -> None:
+    world.ready_course()
+    draft = Draft(ScoreAtLeast(activity(world, "Quiz 1"), 80.0), on_fall=OnFall.REVOKE)
+    rules.edit(world.tools, 1, 1, 1, draft, datetime.now(UTC))
+    for score in (9, 4):
+        world.grade(LEARNER, score=score)
+        world.work()
+    learner = world.launch(LEARNER)
+    assert "0 of 1 badge earned" in learner.text
+    assert "Taken back or not approved" in learner.text
+    assert "Still to earn" in learner.text

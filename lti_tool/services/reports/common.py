@@ -87,6 +87,8 @@ def label_of(award: Award) -> str:
         return holding.HOLD_LABEL[award.hold_reason]
     if award.status is AwardStatus.REVOKING or (award.revocation_reason and award.status is not AwardStatus.REVOKED):
         return "Being revoked"
+    if award.was_refused:
+        return "Not approved"
     return LABEL[state_of(award)]
 
 

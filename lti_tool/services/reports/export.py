@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.domain.criteria import badges_of, conditions, describe
-from lti_tool.models import Award, Course, Enrolment, Person, Rule, RuleStatus
+from lti_tool.models import Award, Course, Enrolment, Person, Rule
 from lti_tool.services import awarding, facts, rules
 from lti_tool.services.facts import CHUNK, FactBook
 from lti_tool.services.reports.common import ReasonView, events_of, reason_views, with_event
@@ -66,8 +66,8 @@ class Scope:
 
 
 def scope(session: Session, course_id: int, rule_id: int | None) -> Scope:
-    """All rules of a course that are not archived, or one of any kind; raises NotFoundError."""
-    query = select(Rule).where(Rule.course_id == course_id, Rule.status != RuleStatus.ARCHIVED).order_by(Rule.id)
+    """All rules of a course that are in use or have awarded, or one of any kind; raises NotFoundError."""
+    query = select(Rule).where(Rule.course_id == course_id, rules.is_of_interest()).order_by(Rule.id)
     chosen = [rules.find(session, course_id, rule_id)] if rule_id is not None else list(session.scalars(query))
     titles = facts.activity_titles(session, course_id)
     names = facts.badge_names(session, set().union(*(badges_of(rule.criteria) for rule in chosen)))

@@ -64,6 +64,10 @@ class OpenBadge:
     sentence: str
     progress: float
     reasons: list[ReasonView]
+    # The days whose results count, for this learner; and whether they are over.
+    counts_from: datetime | None
+    counts_until: datetime | None
+    is_over: bool
 
 
 @dataclass(frozen=True)
@@ -80,22 +84,28 @@ class LearnerReport:
         return LearnerReport(earned, still_open) if earned or still_open else self
 
 
-def learner_report(session: Session, course_id: int, person_id: int) -> LearnerReport:
+def learner_report(session: Session, course_id: int, person_id: int, now: datetime) -> LearnerReport:
     """The badges of one course for one learner."""
     rules = session.scalars(
         select(Rule)
-        .where(Rule.course_id == course_id, Rule.status.not_in((RuleStatus.DRAFT, RuleStatus.ARCHIVED)))
+        .where(Rule.course_id == course_id, Rule.status != RuleStatus.DRAFT)
         .options(joinedload(Rule.badge_class))
-        .order_by(Rule.id)
+        .order_by(Rule.status != RuleStatus.ARCHIVED, Rule.id)
     ).all()
+    # Of several rules for one badge the last, rather one that is in use: those that are archived stand first.
     shown = {rule.badge_class_id: rule for rule in rules}
     query = select(Award).where(Award.person_id == person_id, Award.badge_class_id.in_(shown))
     # Each badge once, as it stands now: of one that was earned again, the newest.
     awards = {award.badge_class_id: award for award in session.scalars(query.order_by(Award.number))}
     book = facts.read_facts(session, course_id, rules, [person_id])
-    earned = [_earned(shown[key], award) for key, award in awards.items()]
+    # An archived rule shows what it has awarded: whoever has the badge keeps it.
+    earned = [
+        _earned(shown[key], award)
+        for key, award in awards.items()
+        if shown[key].status is not RuleStatus.ARCHIVED or award.course_id == course_id
+    ]
     still_open = [
-        _open(rule, book, person_id)
+        _open(rule, book, person_id, now)
         for rule in rules
         if rule.status is RuleStatus.ACTIVE and _may_be_earned(awards.get(rule.badge_class_id))
     ]
@@ -109,7 +119,7 @@ def _earned(rule: Rule, award: Award) -> EarnedBadge:
         award_id=award.id,
         badge=badge_view(rule.badge_class),
         status=status,
-        status_label=LABEL[status],
+        status_label="Not approved" if award.was_refused else LABEL[status],
         detail=_detail(award, status),
         date=award.issued_at or award.achieved_at,
         verify_url=award.open_badge_id,
@@ -119,6 +129,8 @@ def _earned(rule: Rule, award: Award) -> EarnedBadge:
 def _detail(award: Award, status: str) -> str:
     if award.status is AwardStatus.HELD and award.hold_reason is not None:
         return HOLD_DETAIL[award.hold_reason]
+    if award.was_refused:
+        return "Your teacher did not approve this badge."
     if status == "revoked" and award.revocation_reason:
         return f"{DETAIL[status]} The reason given: {award.revocation_reason}"
     return DETAIL[status]
@@ -130,12 +142,17 @@ def _may_be_earned(award: Award | None) -> bool:
     return award is None or (award.status is AwardStatus.REVOKED and award.revoked_by in again)
 
 
-def _open(rule: Rule, book: FactBook, person_id: int) -> OpenBadge:
-    decision = book.decide(rule, person_id)
+def _open(rule: Rule, book: FactBook, person_id: int, now: datetime) -> OpenBadge:
+    decision, ask = book.decide(rule, person_id), rule.ask
+    until = max(filter(None, (ask.counts_until, book.of(rule.id, person_id).extended_until)), default=None)
+    until = until if ask.counts_until is not None else None
     return OpenBadge(
         rule_id=rule.id,
         badge=badge_view(rule.badge_class),
         sentence=describe(rule.criteria, book.titles, book.badge_names),
         progress=decision.progress,
         reasons=reason_views(decision, book),
+        counts_from=ask.counts_from if ask.counts_from is not None and ask.counts_from > now else None,
+        counts_until=until,
+        is_over=until is not None and until < now and not decision.earned,
     )

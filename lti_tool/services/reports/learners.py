@@ -1,7 +1,7 @@
 """Who has what: the learners of a course against its badges, a page at a time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from sqlalchemy import func, select
@@ -11,6 +11,7 @@ from lti_tool.domain.decision import Decision
 from lti_tool.models import Award, Enrolment, Person, Rule, RuleStatus
 from lti_tool.services import awarding, facts
 from lti_tool.services.reports.common import STATE, BadgeView, badge_view, label_of, state_of
+from lti_tool.services.rules import is_of_interest
 
 PAGE_SIZE = 50
 # What can be asked for: everybody, those with an award in a state, those with none.
@@ -53,9 +54,9 @@ def learner_table(session: Session, course_id: int, query: str, page: int, show:
     """The learners whose name or address contains `query`, 50 a page, pages from 1; `show` is one of `SHOWS`."""
     rules = session.scalars(
         select(Rule)
-        .where(Rule.course_id == course_id, Rule.status != RuleStatus.ARCHIVED)
+        .where(Rule.course_id == course_id, is_of_interest())
         .options(joinedload(Rule.badge_class))
-        .order_by(Rule.id)
+        .order_by(Rule.status == RuleStatus.ARCHIVED, Rule.id)
     ).all()
     learners = awarding.learner_query(course_id).options(joinedload(Enrolment.person))
     if query:
@@ -71,7 +72,7 @@ def learner_table(session: Session, course_id: int, query: str, page: int, show:
     page = min(max(1, page), pages)
     shown = session.scalars(learners.limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)).all()
     rows = _rows(session, course_id, list(rules), list(shown))
-    return LearnerTable([badge_view(rule.badge_class) for rule in rules], rows, page, pages, total)
+    return LearnerTable([_head(rule) for rule in rules], rows, page, pages, total)
 
 
 def cells_of(session: Session, course_id: int, rules: Sequence[Rule], people: Sequence[int]) -> dict[int, list[Cell]]:
@@ -91,12 +92,19 @@ def cells_of(session: Session, course_id: int, rules: Sequence[Rule], people: Se
     }
 
 
+def _head(rule: Rule) -> BadgeView:
+    view = badge_view(rule.badge_class)
+    return replace(view, name=f"{view.name} (archived)") if rule.status is RuleStatus.ARCHIVED else view
+
+
 def cell(rule: Rule, award: Award | None, decision: Decision) -> Cell:
     """How somebody stands with a rule, who has this award of its badge, and for whom the results say this."""
     if award is not None:
         # A badge earned in another course is told, but that course's award page is behind its wall.
         is_ours = award.course_id == rule.course_id
         return Cell(rule.id, state_of(award), label_of(award), 1.0, award.id if is_ours else None)
+    if rule.status is RuleStatus.ARCHIVED:
+        return Cell(rule.id, "none", "–", 0.0, None)
     if decision.earned:
         label = "Earned, being decided" if rule.status is RuleStatus.ACTIVE else "Earned, rule not on"
         return Cell(rule.id, "progress", label, 1.0, None)
