@@ -83,7 +83,8 @@ def replay(source_id: int) -> str | Response | tuple[str, int]:
         return _replay_page(admin, source, fault=error.advice), 422
     if request.form.get("confirmed") == "yes":
         number = sources.replay(tools(), source_id, admin.name, utc_now(), since=since, until=until)
-        flash(f"{number} events are being worked on once more. This page says how many are left.", "success")
+        what = "1 event is" if number == 1 else f"{number} events are"
+        flash(f"{what} being worked on once more. This page says how many are left.", "success")
         return redirect(url_for("admin_sources.source", source_id=source_id), 303)
     with tools().database.read() as db:
         number = sources.count_for_replay(db, source_id, since, until)

@@ -64,7 +64,7 @@ def checklist(report: CourseReport, course_id: int, connect_url: str) -> list[St
             (new_rule_url, "Choose a badge", False),
         ),
         (
-            report.has_active_rule,
+            report.was_set_up,
             "See who would earn it, and switch it on",
             "You see the names before anything is sent.",
             (rule_url, "Preview and switch on", False),

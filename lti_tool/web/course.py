@@ -35,7 +35,7 @@ def overview(course_id: int) -> str:
         copy_offer=copy_offer,
         other_accounts=sum(choice.is_alive for choice in choices),
         checklist=steps,
-        is_ready=report.has_active_rule and report.connection is not None and report.connection.alive,
+        is_ready=report.was_set_up and report.connection is not None and report.connection.alive,
         waiting_for_connection=report.connection is None or not report.connection.alive,
         attention=attention(report, course_id, connect_url),
         counts=report.counts,

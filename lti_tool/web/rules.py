@@ -97,6 +97,7 @@ def rule(course_id: int, rule_id: int) -> str:
         copied_activities=report.copied_activities,
         unknown_activities=report.unknown_activities,
         is_braked=is_braked,
+        undone_at=report.undone_at,
         targets=report.targets,
         falls=FALLS,
         repeats=REPEATS,

@@ -7,7 +7,7 @@ import pytest
 
 from lti_tool.models import RunStatus
 from lti_tool.sandbox.visitor import Visitor
-from tests.functional.deciding import drafted_course, newest_run, rule_status, send, statuses, words
+from tests.functional.deciding import drafted_course, newest_run, rule_status, send, statuses, switched_on, words
 from tests.world import CHEMISTRY, LEARNER, TEACHER, World, running_world
 
 OLA, QUINN = "ola@example.org", "quinn@example.org"
@@ -124,3 +124,16 @@ def test_a_run_is_behind_the_wall_of_its_course(world: World) -> None:
         assert other.open(chemistry + page).status == 404
         assert other.open(biology + page).status == 404
         assert world.launch(LEARNER).open(biology + page).status == 404
+
+
+def test_after_an_undo_nothing_urges_to_switch_it_on_again(world: World) -> None:
+    teacher = switched_on(world)
+    run = newest_run(world)
+    teacher.open(f"{world.course_url(teacher)}runs/{run.id}/undo").submit("/undo")
+    assert rule_status(world) == "paused"
+    teacher.open(world.course_url(teacher))
+    assert "Set up badges in four steps" not in teacher.text
+    assert "Preview and switch on" not in teacher.text
+    assert "Algebra I" in teacher.text
+    teacher.open(f"{world.course_url(teacher)}rules/1")
+    assert "Its awards were taken back" in teacher.text

@@ -90,6 +90,11 @@ class CourseReport:
     falls: int
 
     @property
+    def was_set_up(self) -> bool:
+        """Whether any rule was ever switched on; one that is paused since is no task."""
+        return any(rule.status != RuleStatus.DRAFT for rule in self.rules)
+
+    @property
     def has_active_rule(self) -> bool:
         """Whether any rule is switched on."""
         return any(rule.status == RuleStatus.ACTIVE for rule in self.rules)

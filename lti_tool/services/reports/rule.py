@@ -8,7 +8,18 @@ from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.badgr.types import Lifetime
 from lti_tool.domain.criteria import activities_of, badges_of, describe
-from lti_tool.models import Activity, Award, Course, OnFall, Repeat, Rule, RuleVersion
+from lti_tool.models import (
+    Activity,
+    Award,
+    AwardRun,
+    Course,
+    OnFall,
+    Repeat,
+    Rule,
+    RuleStatus,
+    RuleVersion,
+    RunStatus,
+)
 from lti_tool.services import columns, copies, facts, rules
 from lti_tool.services.copies import Target
 from lti_tool.services.drafts import Draft
@@ -90,6 +101,8 @@ class RuleReport:
     copied_activities: list[NamedActivity]
     # Those that no source has named yet: perhaps mistyped.
     unknown_activities: list[str]
+    # When awards of a paused rule were taken back as a whole, which has paused it.
+    undone_at: datetime | None
     targets: list[Target]
 
 
@@ -116,6 +129,7 @@ def rule_report(session: Session, course_id: int, rule_id: int, person_id: int) 
         versions=_versions(session, rule),
         awards=_awards(session, rule),
         copied_activities=named if is_asleep else [],
+        undone_at=_undone_at(session, rule) if rule.status is RuleStatus.PAUSED else None,
         unknown_activities=[activity.title for activity in named if not activity.is_known],
         targets=copies.targets(session, rule.course, person_id),
     )
@@ -213,6 +227,13 @@ def _named_activities(session: Session, rule: Rule) -> list[NamedActivity]:
         NamedActivity(title, external_id is not None)
         for title, external_id in session.execute(query.order_by(Activity.title))
     ]
+
+
+def _undone_at(session: Session, rule: Rule) -> datetime | None:
+    query = select(func.max(AwardRun.decided_at)).join(Award, Award.run_id == AwardRun.id)
+    query = query.where(Award.rule_id == rule.id, AwardRun.status == RunStatus.UNDONE)
+    found = session.scalar(query)
+    return found if found is not None and (rule.activated_at is None or found >= rule.activated_at) else None
 
 
 def _awards(session: Session, rule: Rule) -> list[AwardRow]:
