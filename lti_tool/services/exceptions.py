@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from lti_tool.domain.criteria import activities_of
 from lti_tool.errors import InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
-from lti_tool.models import AwardRun, Enrolment, ExceptionKind, Person, Rule, RuleException, RunCause
+from lti_tool.models import AwardRun, Course, Enrolment, ExceptionKind, Person, Rule, RuleException, RunCause
 from lti_tool.services import awarding, evaluation, rules, runs
 from lti_tool.toolbox import Toolbox
 
@@ -45,6 +45,8 @@ def grant(
     What they earn by it is a run: one press for a whole class may need a second look, and can be taken back.
     """
     with tools.database.write() as session:
+        # The course before its people, as events do: an edit waits for us, or we for it and decide by what it left.
+        session.get_one(Course, course_id, with_for_update={"read": True})
         rule = rules.find(session, course_id, rule_id)
         _check(rule, told)
         learners = learners_of(session, course_id, person_ids, lock=True)
