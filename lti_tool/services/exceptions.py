@@ -45,8 +45,8 @@ def grant(
     What they earn by it is a run: one press for a whole class may need a second look, and can be taken back.
     """
     with tools.database.write() as session:
-        # An edit of the rule that is under way comes first: what it leaves is decided by.
-        session.get_one(Course, course_id, with_for_update=True)
+        # The course before its people, as events do: an edit waits for us, or we for it and decide by what it left.
+        session.get_one(Course, course_id, with_for_update={"read": True})
         rule = rules.find(session, course_id, rule_id)
         _check(rule, told)
         learners = learners_of(session, course_id, person_ids, lock=True)

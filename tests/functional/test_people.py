@@ -1,5 +1,6 @@
 """Exceptions for single people, and awards by hand: ticked or by a table, shown first and then carried out."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import pytest
 import requests
 
 from lti_tool.domain.criteria import Approved, Completed, ScoreAtLeast, all_of
-from lti_tool.models import AwardStatus, HoldReason
+from lti_tool.models import AwardStatus, Course, ExceptionKind, HoldReason, Rule
 from lti_tool.sandbox.visitor import Visitor
-from lti_tool.services import by_hand
+from lti_tool.services import by_hand, drafts, exceptions
+from lti_tool.services.drafts import Draft
+from lti_tool.services.exceptions import Grant
 from tests.functional.deciding import (
     activity,
     awards,
@@ -357,3 +360,25 @@ def test_an_exception_that_awards_nothing_is_no_act(world: World) -> None:
     answer = send(teacher, PEOPLE, person=[person(world, NO_MAIL)], action="excused", activity=lab)
     assert "Excused: 1 learner.</p>" in words(answer)
     assert newest_run(world).id == last
+
+
+def test_an_exception_waits_for_an_edit_under_way_and_is_decided_by_what_it_left(world: World) -> None:
+    world.announce()
+    world.launch(TEACHER)
+    quiz, lab = activity(world, "Quiz 1"), activity(world, "Lab 2")
+    switched_on(world, all_of(ScoreAtLeast(quiz, 80), Completed(lab)))
+    before, now = len(awards(world)), datetime.now(UTC)
+    told, actor = Grant(ExceptionKind.EXCUSED, quiz), person(world, TEACHER)
+    with ThreadPoolExecutor(1) as other, world.tools.database.write() as session:
+        session.get_one(Course, 1, with_for_update=True)
+        rule = session.get_one(Rule, 1)
+        rule.version += 1
+        session.add(drafts.version(session, rule, Draft(ScoreAtLeast(quiz, 80)), rule.version, actor, now))
+        session.flush()
+        waits = other.submit(exceptions.grant, world.tools, 1, 1, [person(world, CLOSE)], told, actor, now)
+        with pytest.raises(TimeoutError):
+            waits.result(timeout=1)
+        session.commit()
+        granted = waits.result(timeout=20)
+    assert (granted.people, granted.awards) == (1, 1)
+    assert len(awards(world)) == before + 1
