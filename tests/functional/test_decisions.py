@@ -206,8 +206,11 @@ def test_whoever_is_refused_is_not_told_that_something_was_taken_back(world: Wor
     assert "Not approved" in teacher.open(f"{world.course_url(teacher)}learners").text
     assert "Not approved" in teacher.open(f"{world.course_url(teacher)}awards/{first}").text
     with world.tools.database.read() as session:
-        sub = session.get_one(Award, int(first)).person.sub
-    learner = world.launch(sub)
+        refused = session.get_one(Award, int(first)).person
+    why = teacher.open(f"{world.course_url(teacher)}rules/1/people/{refused.id}")
+    assert "Not approved. It is not awarded again by itself." in why.text
+    assert "was taken back" not in why.text
+    learner = world.launch(refused.sub)
     assert "0 of 1 badge earned" in learner.text
     assert "Your teacher did not approve this badge." in learner.text
     assert "was taken back" not in learner.text

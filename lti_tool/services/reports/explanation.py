@@ -39,6 +39,7 @@ NOT_ON = {
     RuleStatus.ARCHIVED: "The badge is archived: nobody earns it any more.",
 }
 TAKEN_BACK = "It was taken back, and is not awarded again by itself. If that was wrong, award it by hand."
+NOT_APPROVED = "Not approved. It is not awarded again by itself. If that was wrong, award it by hand."
 ABOUT_TO = "Earned. The award is being opened; reload this page in a moment."
 
 
@@ -174,7 +175,7 @@ def _summary(
         text = f"Not earned yet: {steps} {'condition is' if steps == 1 else 'conditions are'} missing."
         return "progress" if decision.progress else "none", text, None
     if awarding.number_after(rule, awards, by_hand=False) is None:
-        return "revoked", TAKEN_BACK, None
+        return "revoked", NOT_APPROVED if counted and counted[-1].was_refused else TAKEN_BACK, None
     return "on_the_way", ABOUT_TO, None
 
 
