@@ -133,8 +133,8 @@ def _answer(title: str, advice: str, status: int) -> ResponseReturnValue:
 
 
 def _sentence(advice: str) -> str:
-    """Without the name of a field before it, which says something on the command line only."""
-    return re.sub(r"^[a-z-]+: (.)", lambda found: found[1].upper(), advice)
+    """Without the name of a field before it, which says something on the command line only (or names the subject)."""
+    return re.sub(r"^[a-z-]+: (?!must )(.)", lambda found: found[1].upper(), advice)
 
 
 def _page_before() -> str | None:

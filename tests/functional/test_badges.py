@@ -267,7 +267,7 @@ def test_narrative_evidence_and_end_are_written_on_the_badge(world: World) -> No
 @pytest.mark.parametrize(
     ("told", "said"),
     [
-        ({"narrative": "{grade}"}, "there is no {grade}"),
+        ({"narrative": "{grade}"}, "There is no {grade}"),
         ({"evidence_url": "javascript:alert(1)"}, "must be a whole address"),
         ({"narrative": "x" * 2001}, "at most 2000 characters"),
     ],
