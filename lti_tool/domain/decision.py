@@ -188,13 +188,20 @@ def _decide_progress(criteria: Completed | Submitted, state: ResultState, ask: A
     return Reason(criteria, True, 1.0, words, known.at, known.event_id)
 
 
+def last_day(ask: Ask, facts: Facts) -> datetime | None:
+    """Until when results count for this person, more time that a teacher gave included; None without an end."""
+    if ask.counts_until is None:
+        return None
+    return max(filter(None, (ask.counts_until, facts.extended_until)))
+
+
 def _why_not_counted(fact: GradeFact | ProgressFact, ask: Ask, facts: Facts) -> str | None:
     if not fact.released:
         return "The grade has not been released to the learner yet."
     if ask.counts_from is not None and fact.at < ask.counts_from:
         return f"The result is from before {_day(ask.counts_from)}, when this badge began to count."
-    until = max(filter(None, (ask.counts_until, facts.extended_until)), default=None)
-    if ask.counts_until is not None and until is not None and fact.at > until:
+    until = last_day(ask, facts)
+    if until is not None and fact.at > until:
         return f"The result came after {_day(until)}, when this badge ended."
     return None
 

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.domain.criteria import describe
+from lti_tool.domain.decision import last_day
 from lti_tool.models import Award, AwardStatus, HoldReason, RevokedBy, Rule, RuleStatus
 from lti_tool.services import facts
 from lti_tool.services.facts import FactBook
@@ -144,8 +145,7 @@ def _may_be_earned(award: Award | None) -> bool:
 
 def _open(rule: Rule, book: FactBook, person_id: int, now: datetime) -> OpenBadge:
     decision, ask = book.decide(rule, person_id), rule.ask
-    until = max(filter(None, (ask.counts_until, book.of(rule.id, person_id).extended_until)), default=None)
-    until = until if ask.counts_until is not None else None
+    until = last_day(ask, book.of(rule.id, person_id))
     return OpenBadge(
         rule_id=rule.id,
         badge=badge_view(rule.badge_class),
