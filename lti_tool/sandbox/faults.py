@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 from flask import Flask, Response, abort, g, jsonify, request
 
+STATIC = "/static/"
 Kind = Literal["answer", "delay", "reset", "truncate"]
 
 
@@ -42,8 +43,9 @@ class Fault:
             raise ValueError("only an answer after the work can be truncated")
 
     def matches(self, method: str, path: str) -> bool:
-        """Whether this request is hit."""
-        return self.method in (None, method) and re.search(self.path_regex, path) is not None
+        """Whether this request is hit; one for a part of a page (a style, a script) only if the fault names it."""
+        is_meant = STATIC in self.path_regex or not path.startswith(STATIC)
+        return is_meant and self.method in (None, method) and re.search(self.path_regex, path) is not None
 
 
 class Faults:
@@ -85,9 +87,7 @@ def install(app: Flask, faults: Callable[[], Faults]) -> None:
     """Let faults strike an application, and take them over HTTP: `POST` and `DELETE /sandbox/faults`."""
 
     def before() -> Response | None:
-        g.fault = (
-            None if request.path.startswith(("/sandbox/", "/static/")) else faults().take(request.method, request.path)
-        )
+        g.fault = None if request.path.startswith("/sandbox/") else faults().take(request.method, request.path)
         if g.fault is None or g.fault.after_work:
             return None
         faults().struck += 1

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, Playwright, expect
 
+from lti_tool.sandbox.faults import Fault
 from tests.browser.conftest import WIDE, Shoot
 from tests.browser.test_pages import check
 from tests.world import BIOLOGY, LEARNER, TEACHER, World
@@ -33,6 +34,9 @@ def strict(world: World, tmp_path: Path, playwright: Playwright, chromium_path: 
 
 
 def open_frame(context: BrowserContext, world: World, sub: str, more: str = "") -> Page:
+    # The frame goes from the tool to the LMS and back to the tool. If it is back before Playwright has noticed that it
+    # had left, Playwright sees nothing of it any more: so the LMS's page on the way stays for a moment.
+    world.lms.faults.add(Fault("^/static/launch.js$", "delay", delay=0.7, times=2))
     page = context.new_page()
     page.goto(f"{world.lms_url}/courses/{BIOLOGY}/badges?as={sub}{more}")
     return page
