@@ -37,6 +37,7 @@ class IdKind(StrEnum):
     SIS = "sis"
     USERNAME = "username"
     NUMBER = "number"  # the LMS's own number of a person, where that is not `sub` (Open edX)
+    GUESS = "guess"  # a part of an address that may be the LTI id: it finds somebody, and makes nobody
     EMAIL = "email"  # believed only where the administrator allows it for the source
 
 
@@ -62,6 +63,10 @@ def same_title(title: str) -> str:
     return " ".join(title.split()).casefold()
 
 
+# More is nonsense, and as a float might be too much.
+MOST_PERCENT = Fraction(10**9)
+
+
 @dataclass(frozen=True)
 class GradeFact:
     """A grade at one moment; `given` may exceed `maximum` (AGS 2.0 §3.4). `event_id` is our own row that told it."""
@@ -79,7 +84,7 @@ class GradeFact:
         if self.given is None or not self.maximum:
             return None
         # In exact fractions: as floats, 4.35 of 5 points would be a little less than 87 per cent.
-        return float(Fraction(str(self.given)) * 100 / Fraction(str(self.maximum)))
+        return float(min(Fraction(str(self.given)) * 100 / Fraction(str(self.maximum)), MOST_PERCENT))
 
     @property
     def rank(self) -> tuple[datetime, bool, bool, float, float, str]:

@@ -89,9 +89,13 @@ class Event(Base):
     source_id: Mapped[int] = mapped_column(ForeignKey("source.id"))
     delivery_id: Mapped[str] = mapped_column(String(255))
     body: Mapped[str] = mapped_column(Text)
+    # The content is written in the tool's own form: what is left of it after somebody in it was erased.
+    is_rewritten: Mapped[bool] = mapped_column(default=False)
     status: Mapped[EventStatus] = mapped_column(choice(EventStatus), default=EventStatus.RECEIVED)
     reason: Mapped[str | None] = mapped_column(String(1000))
     attempts: Mapped[int] = mapped_column(default=0)
+    # Of the last attempts, how many in a row failed.
+    failures: Mapped[int] = mapped_column(default=0)
     due_at: Mapped[datetime]
     received_at: Mapped[datetime]
     # The time of the newest thing in it, as the sender dates it.

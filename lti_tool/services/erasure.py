@@ -112,7 +112,7 @@ def erase(tools: Toolbox, person_id: int, actor: str, now: datetime, *, revoke: 
             _refuse_while_sending(session, person_id)
             newer, _ = erased_events.naming(session, person.platform_id, ids, last)
             event_ids += newer
-            erased_events.remove(session, tools.vault, person.platform_id, event_ids, ids, now)
+            erased_events.remove(session, event_ids, ids, now)
             _remove(session, person, now, revoke=revoke)
             numbers = ", ".join(f"{name} {number}" for name, number in receipt.removed.items() if number)
             revoked = "; what Badgr has is revoked" if revoke and receipt.at_badgr else ""

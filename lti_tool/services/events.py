@@ -1,17 +1,30 @@
-"""What is kept of events, and for how long."""
+"""What is kept of events, in which form, and for how long."""
 
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from lti_tool.domain.events import GradeEvent
 from lti_tool.models import Event, EventStatus, MissingId
+from lti_tool.services import sources
 from lti_tool.settings import Settings
+from lti_tool.sources import KINDS
 
 # What is not worked on yet stays. What still fits nothing after all this time goes too: it is mostly about people of
 # courses that never use badges.
 DONE = (EventStatus.PROCESSED, EventStatus.FAILED)
 NEVER_FITTED = "It fitted no course or person until its content was removed."
+
+
+def told_by(event: Event) -> list[GradeEvent]:
+    """What an event says; raises KeyError and MalformedError when it cannot be read any more."""
+    return read_body(event.source.kind, event.body, is_rewritten=event.is_rewritten)
+
+
+def read_body(kind: str, body: str, *, is_rewritten: bool) -> list[GradeEvent]:
+    """What the content of an event of this kind of source says; raises KeyError and MalformedError."""
+    return KINDS[sources.PULL_KIND if is_rewritten else kind].parse(body.encode())
 
 
 def remove_old_bodies(session: Session, settings: Settings, now: datetime) -> None:

@@ -24,7 +24,7 @@ from lti_tool.models import (
     RunCause,
     Source,
 )
-from lti_tool.services import evaluation, health, marks, matching, pulls, results, runs, sources
+from lti_tool.services import evaluation, events, health, marks, matching, pulls, results, runs, sources
 from lti_tool.services.matching import Unmatched
 from lti_tool.sources import KINDS
 from lti_tool.sources.kind import Answer, Delivery
@@ -33,7 +33,8 @@ from lti_tool.toolbox import Toolbox
 log = get_logger(__name__)
 
 RETRY_STEP = timedelta(seconds=2)
-MAXIMUM_ATTEMPTS = 12
+MAXIMUM_FAILURES = 12
+TO_DO = (EventStatus.RECEIVED, EventStatus.UNMATCHED)
 UNMATCHED = "unmatched"
 TEST = "test"
 PULL_PREFIX = "pull-"
@@ -94,9 +95,9 @@ def process(tools: Toolbox, event_id: int, now: datetime) -> EventStatus | None:
         status, run_key = _process(tools, event_id, now)
     except Exception as error:
         log.exception("event_not_processed", event_id=event_id)
-        return _note_failure(tools, event_id, error, now)
-    if run_key is not None and status is not None:
-        runs.finish_replayed(tools, run_key, now)
+        status, run_key = _note_failure(tools, event_id, error, now)
+    if run_key is not None:
+        runs.finish_worked_on(tools, run_key, now)
     return status
 
 
@@ -132,25 +133,19 @@ def _store(tools: Toolbox, event: Event) -> tuple[int, bool]:
 
 def _process(tools: Toolbox, event_id: int, now: datetime) -> tuple[EventStatus | None, str | None]:
     with tools.database.write() as session:
-        event = session.scalar(
-            select(Event)
-            .where(Event.id == event_id, Event.status.in_([EventStatus.RECEIVED, EventStatus.UNMATCHED]))
-            .with_for_update()
-        )
+        event = session.scalar(select(Event).where(Event.id == event_id, Event.status.in_(TO_DO)).with_for_update())
         if event is None or event.body_removed_at is not None:
             return None, None
         event.attempts += 1
+        event.failures = 0
         event.processed_at = now
-        told = KINDS[event.source.kind].parse(event.body.encode())
+        told = events.told_by(event)
         half_told: set[int] = set()
         outcomes, unmatched = _apply(session, event, told, half_told, now)
         _note_missing(session, event, unmatched)
         event.outcome = dict(outcomes)
         event.reason = " ".join(dict.fromkeys(u.reason for u in unmatched))[:1000] or None
         event.status = EventStatus.UNMATCHED if unmatched else EventStatus.PROCESSED
-        if event.run_key and event.run_key.startswith(PULL_PREFIX):
-            for run in session.scalars(select(AwardRun).where(AwardRun.key == event.run_key)):
-                runs.finish(session, run, tools.settings, now)
         session.commit()
     log.info("event_processed", event_id=event.id, status=event.status, attempts=event.attempts)
     # On its own: the course was locked against changes by others only.
@@ -159,19 +154,25 @@ def _process(tools: Toolbox, event_id: int, now: datetime) -> tuple[EventStatus 
     return event.status, event.run_key
 
 
-def _note_failure(tools: Toolbox, event_id: int, error: Exception, now: datetime) -> EventStatus:
+def _note_failure(tools: Toolbox, event_id: int, error: Exception, now: datetime) -> tuple[EventStatus, str | None]:
     with tools.database.write() as session:
         event = session.get_one(Event, event_id, with_for_update=True)
+        if event.status not in TO_DO:
+            # Somebody else has worked on it meanwhile.
+            return event.status, event.run_key
         event.attempts += 1
+        event.failures += 1
         # The kind of fault only: its text may quote the body, which is about people.
         event.reason = f"The tool failed to work on this event ({type(error).__name__}); see its log."
-        event.due_at = now + RETRY_STEP * 2**event.attempts
-        if event.attempts >= MAXIMUM_ATTEMPTS:
+        event.due_at = now + RETRY_STEP * 2**event.failures
+        if event.failures >= MAXIMUM_FAILURES:
             event.status = EventStatus.FAILED
         else:
+            # One that waited for somebody, too: the sweep finds only what is to be worked on.
+            event.status = EventStatus.RECEIVED
             wake(session, "event", event_id, event.due_at)
         session.commit()
-        return event.status
+        return event.status, event.run_key
 
 
 def _apply(

@@ -7,7 +7,6 @@ from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.db import get_or_create
-from lti_tool.domain.events import Identifier, IdKind
 from lti_tool.domain.launch import Launch, LaunchCourse, LaunchPerson
 from lti_tool.logs import get_logger
 from lti_tool.lti.launch import VerifiedLaunch, consume_nonce
@@ -103,8 +102,7 @@ def _store_course(session: Session, launch: Launch, told: LaunchCourse, now: dat
     course.service_scopes = list(told.service_scopes) or course.service_scopes
     course.context_history = list(told.history) or course.context_history
     if is_new:
-        # Events may have come before anybody opened Badges here.
-        matching.wake_waiting(session, launch.platform_id, [Identifier(IdKind.LTI, told.context_id)])
+        matching.note_course(session, course, launch.platform_id)
     matching.learn_course(session, course, launch.platform_id, told.aliases)
     return course
 

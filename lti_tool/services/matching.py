@@ -1,17 +1,31 @@
 """Finds the course and the person that an event names, whichever of their ids it uses, and learns such ids."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, exists, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from lti_tool.db import insert_if_absent, wake
 from lti_tool.domain.events import GradeEvent, Identifier, IdKind
-from lti_tool.models import Course, CourseAlias, Deployment, Enrolment, MissingId, Person, PersonAlias, Source
+from lti_tool.models import (
+    Course,
+    CourseAlias,
+    Deployment,
+    Enrolment,
+    Event,
+    EventStatus,
+    MissingId,
+    Person,
+    PersonAlias,
+    Source,
+)
 
 CHUNK = 500
+# Ids that every institution gives out by itself: those who share a registration may use the same.
+LOCAL = frozenset({IdKind.CANVAS_LOCAL, IdKind.SIS, IdKind.USERNAME, IdKind.NUMBER})
 
 
 @dataclass(frozen=True)
@@ -24,8 +38,12 @@ class Unmatched:
 
 def find_course(session: Session, source: Source, told: GradeEvent) -> Course | Unmatched:
     """The course of an event, kept from being changed until the transaction ends."""
-    for identifier in told.course:
-        query = _course_query(source.platform_id, identifier)
+    is_for_one = told.deployment_id is not None or source.deployment_id is not None
+    usable = [i for i in told.course if i.kind not in LOCAL or is_for_one or not _has_several_lmss(session, source)]
+    for identifier in usable:
+        query = select(Course).join(Deployment).where(Deployment.platform_id == source.platform_id)
+        is_it = partial(_is_course, source)
+        query = query.where(is_it(identifier), *_fitting(told.course, identifier, is_it, _has_no_course_id))
         if told.deployment_id:
             query = query.where(Deployment.deployment_id == told.deployment_id)
         if source.deployment_id is not None:
@@ -37,9 +55,14 @@ def find_course(session: Session, source: Source, told: GradeEvent) -> Course | 
             return Unmatched(f"Course {_shown(told.course)} exists in several deployments; {advice}.")
         if courses:
             return courses[0]
+    if not usable:
+        return Unmatched(
+            f"Several LMSs share this registration, and each may have a course {_shown(told.course)}. Choose at the "
+            "source the deployment that it is for, and replay the event."
+        )
     return Unmatched(
         f"Nobody has opened Badges in course {_shown(told.course)} yet; this event waits until somebody does.",
-        told.course,
+        tuple(usable),
     )
 
 
@@ -75,9 +98,17 @@ def note_address(session: Session, person: Person, address: str | None) -> None:
 
 
 def note_arrival(session: Session, person: Person) -> None:
-    """Look again at the events that named somebody by address who is in the course only now."""
+    """Look again at the events that named somebody who is in a course only now."""
+    ids = [Identifier(IdKind.GUESS, person.sub)]
     if person.email:
-        wake_waiting(session, person.platform_id, [Identifier(IdKind.EMAIL, person.email.strip().lower())])
+        ids.append(Identifier(IdKind.EMAIL, person.email.strip().lower()))
+    wake_waiting(session, person.platform_id, ids)
+    known = (PersonAlias.platform_id == MissingId.platform_id) & (PersonAlias.kind == MissingId.kind)
+    known &= PersonAlias.value == MissingId.value
+    for event_id in session.scalars(
+        select(MissingId.event_id).join(PersonAlias, known).where(PersonAlias.person_id == person.id)
+    ):
+        wake(session, "event", event_id)
 
 
 def learn_course(session: Session, course: Course, platform_id: int, ids: Iterable[Identifier]) -> None:
@@ -86,6 +117,38 @@ def learn_course(session: Session, course: Course, platform_id: int, ids: Iterab
         key = {"platform_id": platform_id, "kind": identifier.kind, "value": identifier.value[:255]}
         if insert_if_absent(session, CourseAlias, key | {"course_id": course.id}):
             wake_waiting(session, platform_id, [identifier])
+
+
+def note_course(session: Session, course: Course, platform_id: int) -> None:
+    """Look again at the events that came before anybody had opened this course."""
+    wake_waiting(session, platform_id, [Identifier(kind, course.context_id) for kind in (IdKind.LTI, IdKind.GUESS)])
+
+
+def missed(session: Session, before: datetime) -> list[int]:
+    """The events that wait for an id that is known by now, last worked on before a moment.
+
+    Whoever learns an id wakes them, but nobody does who was stopped just then, or did so while the event was being
+    worked on.
+    """
+    alias_of = {
+        model: (model.platform_id == MissingId.platform_id)
+        & (model.kind == MissingId.kind)
+        & (model.value == MissingId.value)
+        for model in (PersonAlias, CourseAlias)
+    }
+    own = MissingId.kind.in_([IdKind.LTI, IdKind.GUESS])
+    context = (Deployment.platform_id == MissingId.platform_id) & (Course.context_id == MissingId.value)
+    sub = (Person.platform_id == MissingId.platform_id) & (Person.sub == MissingId.value)
+    address = (Person.platform_id == MissingId.platform_id) & (func.lower(Person.email) == MissingId.value)
+    is_known = or_(
+        *(exists().where(same) for same in alias_of.values()),
+        own & exists(select(Course.id).join(Deployment).where(context)),
+        (MissingId.kind == IdKind.GUESS) & exists(select(Person.id).where(sub)),
+        (MissingId.kind == IdKind.EMAIL) & exists(select(Person.id).where(address)),
+    )
+    query = select(MissingId.event_id).join(Event, Event.id == MissingId.event_id).distinct()
+    query = query.where(Event.status == EventStatus.UNMATCHED, Event.processed_at < before, is_known)
+    return list(session.scalars(query.order_by(MissingId.event_id)))
 
 
 def wake_waiting(session: Session, platform_id: int, ids: Sequence[Identifier]) -> None:
@@ -127,7 +190,7 @@ def _find_person(
     for identifier in ids:
         if identifier.kind is IdKind.LTI:
             return by_sub[identifier.value]
-        found = _people(session, source, course, identifier)
+        found = _people(session, source, course, identifier, ids)
         if len(found) > 1:
             return Unmatched(f"Several people of this course have the id {_shown([identifier])}.")
         if found:
@@ -141,38 +204,76 @@ def _find_person(
     return Unmatched(reason, tuple(i for i in ids if i.kind is not IdKind.EMAIL or source.match_by_email))
 
 
-def _course_query(platform_id: int, identifier: Identifier) -> Select[Course]:
-    query = select(Course).join(Deployment).where(Deployment.platform_id == platform_id)
-    if identifier.kind is IdKind.LTI:
-        return query.where(Course.context_id == identifier.value)
-    return query.join(CourseAlias, CourseAlias.course_id == Course.id).where(
-        CourseAlias.platform_id == platform_id,
-        CourseAlias.kind == identifier.kind,
-        CourseAlias.value == identifier.value[:255],
-    )
-
-
-def _people(session: Session, source: Source, course: Course, identifier: Identifier) -> Sequence[Person]:
-    in_course = select(Enrolment.person_id).where(Enrolment.course_id == course.id)
+def _people(
+    session: Session, source: Source, course: Course, identifier: Identifier, ids: tuple[Identifier, ...]
+) -> Sequence[Person]:
+    if identifier.kind is IdKind.EMAIL and not source.match_by_email:
+        return []
+    is_it = partial(_is_person, source)
+    query = select(Person).where(Person.platform_id == source.platform_id, is_it(identifier))
+    query = query.where(*_fitting(ids, identifier, is_it, _has_no_person_id))
+    in_course = Person.id.in_(select(Enrolment.person_id).where(Enrolment.course_id == course.id))
     if identifier.kind is IdKind.EMAIL:
-        if not source.match_by_email:
-            return []
         # An address names somebody only among those who are in this course.
-        return session.scalars(
-            select(Person).where(Person.id.in_(in_course), func.lower(Person.email) == identifier.value.strip().lower())
-        ).all()
-    query = (
-        select(Person)
-        .join(PersonAlias, PersonAlias.person_id == Person.id)
-        .where(
-            PersonAlias.platform_id == source.platform_id,
-            PersonAlias.kind == identifier.kind,
-            PersonAlias.value == identifier.value[:255],
-        )
+        query = query.where(in_course)
+    elif identifier.kind in LOCAL:
+        in_lms = select(Enrolment.person_id).join(Course).where(Course.deployment_id == course.deployment_id)
+        query = query.where(Person.id.in_(in_lms))
+    found = session.scalars(query).all()
+    return found if len(found) < 2 else session.scalars(query.where(in_course)).all()
+
+
+def _is_person(source: Source, identifier: Identifier) -> ColumnElement[bool]:
+    if identifier.kind is IdKind.EMAIL:
+        return func.lower(Person.email) == identifier.value.strip().lower()
+    if identifier.kind in (IdKind.LTI, IdKind.GUESS):
+        return Person.sub == identifier.value
+    return Person.id.in_(select(PersonAlias.person_id).where(*_alias(PersonAlias, source, identifier)))
+
+
+def _is_course(source: Source, identifier: Identifier) -> ColumnElement[bool]:
+    if identifier.kind in (IdKind.LTI, IdKind.GUESS):
+        return Course.context_id == identifier.value
+    return Course.id.in_(select(CourseAlias.course_id).where(*_alias(CourseAlias, source, identifier)))
+
+
+def _alias(
+    model: type[PersonAlias | CourseAlias], source: Source, identifier: Identifier
+) -> tuple[ColumnElement[bool], ...]:
+    return (
+        model.platform_id == source.platform_id,
+        model.kind == identifier.kind,
+        model.value == identifier.value[:255],
     )
-    found = session.scalars(query).unique().all()
-    # Institutions that share a registration may use the same local ids: then whoever is in the course is meant.
-    return found if len(found) < 2 else session.scalars(query.where(Person.id.in_(in_course))).unique().all()
+
+
+def _has_no_person_id(kind: IdKind) -> ColumnElement[bool]:
+    return ~exists().where(PersonAlias.person_id == Person.id, PersonAlias.kind == kind)
+
+
+def _has_no_course_id(kind: IdKind) -> ColumnElement[bool]:
+    if kind is IdKind.LTI:
+        return false()
+    return ~exists().where(CourseAlias.course_id == Course.id, CourseAlias.kind == kind)
+
+
+def _fitting(
+    told: Sequence[Identifier],
+    by: Identifier,
+    is_one: Callable[[Identifier], ColumnElement[bool]],
+    has_none: Callable[[IdKind], ColumnElement[bool]],
+) -> Iterator[ColumnElement[bool]]:
+    """That whoever is found by one id has no other value of a more certain kind that was told beside it."""
+    ranks = list(IdKind)
+    for kind in ranks[: ranks.index(by.kind)]:
+        values = [identifier for identifier in told if identifier.kind is kind and kind is not IdKind.GUESS]
+        if values:
+            yield or_(has_none(kind), *map(is_one, values))
+
+
+def _has_several_lmss(session: Session, source: Source) -> bool:
+    hosts = select(Deployment.host).where(Deployment.platform_id == source.platform_id, Deployment.host.is_not(None))
+    return len(session.scalars(hosts.distinct().limit(2)).all()) > 1
 
 
 def _shown(ids: Sequence[Identifier]) -> str:

@@ -8,7 +8,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lti_tool.db import get_or_create, insert_if_absent, wake
-from lti_tool.domain.events import Identifier, IdKind
 from lti_tool.errors import NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.lti.errors import LtiServiceError, NoticeError
@@ -144,8 +143,7 @@ def _take_to_heart(session: Session, platform: Platform, notice: CopyNotice, now
     told = {"label": notice.label, "title": notice.title, "service_scopes": [], "context_history": []}
     course = get_or_create(session, Course, key, created_at=now, **told)
     if is_new:
-        # Events may have come before.
-        matching.wake_waiting(session, platform.id, [Identifier(IdKind.LTI, notice.context_id)])
+        matching.note_course(session, course, platform.id)
     if set(notice.origins) - set(course.context_history):
         # Whatever was answered, it was about other courses.
         course.copy_answered_at = None

@@ -27,6 +27,8 @@ from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
 
+# Between the key of an act and what tells a later run of it apart.
+AGAIN = "~"
 # A small class must be able to award to most of its learners at once.
 NEVER_MANY = 10
 
@@ -63,7 +65,7 @@ def begin(
         session.flush()
     elif run.status is not RunStatus.WAITING and run.status is not RunStatus.OPEN:
         # Somebody has decided already: what comes after is a run of its own.
-        return begin(session, course_id, cause, started_by, now, key=f"{key[:32]}-{secrets.token_hex(3)}")
+        return begin(session, course_id, cause, started_by, now, key=f"{_act(key)}{AGAIN}{secrets.token_hex(3)}")
     return run
 
 
@@ -94,17 +96,29 @@ def is_large(session: Session, course_id: int, count: int, settings: Settings) -
     return count > NEVER_MANY and count * 100 > learners * settings.brake_percent
 
 
-def finish_replayed(tools: Toolbox, key: str, now: datetime) -> None:
-    """Close the runs of a replay once all of its events are through."""
+def finish_worked_on(tools: Toolbox, key: str, now: datetime) -> None:
+    """Close the runs of a pull or a replay once none of its events is left to be worked on."""
     with tools.database.write() as session:
         left = select(Event.id).where(Event.run_key == key, Event.status == EventStatus.RECEIVED).limit(1)
         if session.scalar(left) is not None:
             return
-        for run in session.scalars(
-            select(AwardRun).where(AwardRun.key == key, AwardRun.status == RunStatus.OPEN).with_for_update()
-        ):
+        query = select(AwardRun).where(
+            AwardRun.status == RunStatus.OPEN, (AwardRun.key == key) | AwardRun.key.startswith(f"{key}{AGAIN}")
+        )
+        for run in session.scalars(query.with_for_update()):
             finish(session, run, tools.settings, now)
         session.commit()
+
+
+def finish_left_open(tools: Toolbox, now: datetime) -> None:
+    """Close the runs whose last event was worked on by somebody who was stopped before closing them."""
+    query = select(AwardRun.key).where(
+        AwardRun.status == RunStatus.OPEN, AwardRun.cause.in_([RunCause.PULL, RunCause.REPLAY])
+    )
+    with tools.database.read() as session:
+        keys = {_act(key) for key in session.scalars(query)}
+    for key in sorted(keys):
+        finish_worked_on(tools, key, now)
 
 
 def confirm(tools: Toolbox, course_id: int, run_id: int, who: str, now: datetime) -> int:
@@ -153,3 +167,7 @@ def find(session: Session, course_id: int, run_id: int, *, lock: bool = False) -
     if run is None:
         raise NotFoundError("There are no such awards in this course.")
     return run
+
+
+def _act(key: str) -> str:
+    return key.partition(AGAIN)[0]

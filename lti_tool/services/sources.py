@@ -221,7 +221,8 @@ def replay(
     with tools.database.write() as session:
         source = find(session, source_id)
         chosen = _to_replay(source_id, event_id, since, until)
-        again = {"status": EventStatus.RECEIVED, "due_at": now, "attempts": 0, "reason": None, "run_key": key}
+        again = {"status": EventStatus.RECEIVED, "due_at": now, "reason": None, "run_key": key}
+        again |= {"attempts": 0, "failures": 0}
         ids = list(session.scalars(update(Event).where(chosen).values(again).returning(Event.id)))
         # The sweep finds the rest: a million messages at once would help nobody.
         for one in ids[:1000]:

@@ -26,14 +26,18 @@ from lti_tool.services import (
     events,
     health,
     intake,
+    matching,
     pulls,
     revocation,
     roster,
+    runs,
 )
 from lti_tool.services.reports import delays
 from lti_tool.toolbox import Toolbox
 
 ALIVE_WITHIN = timedelta(minutes=3)
+# An event that waits for an id which is known, and still fits nobody, is looked at again once an hour.
+MISSED_AFTER = timedelta(minutes=30)
 
 
 def sweep(tools: Toolbox, now: datetime) -> list[tuple[str, int]]:
@@ -50,6 +54,7 @@ def sweep(tools: Toolbox, now: datetime) -> list[tuple[str, int]]:
         if days and keys.keep_fresh(session, tools.vault, timedelta(days=days), now):
             audit.note(session, "schedule", "key rotated", now)
         session.commit()
+    runs.finish_left_open(tools, now)
     with tools.database.read() as session:
         waiting_for_roster: set[int] = set(
             session.scalars(
@@ -65,6 +70,8 @@ def sweep(tools: Toolbox, now: datetime) -> list[tuple[str, int]]:
             )
         )
         due = [("event", event_id) for event_id in intake.due_events(session, now)]
+        if now.minute == 0:
+            due += [("event", event_id) for event_id in matching.missed(session, now - MISSED_AFTER)]
         due += [("award", award_id) for award_id in delivery.due_awards(session, now)]
         due += [("revocation", award_id) for award_id in revocation.due_revocations(session, now)]
         due += [("score", award_id) for award_id in columns.due_scores(session, now)]

@@ -2,10 +2,9 @@
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from pydantic import BeforeValidator, SerializeAsAny
 
@@ -13,8 +12,6 @@ from lti_tool.domain.events import GradeEvent
 from lti_tool.sources.caliper_events import Event, Told, read_event
 from lti_tool.sources.kind import Access, Delivery, MalformedError, SourceKind, new_token, require_secret
 from lti_tool.sources.reading import Part, digest, kept, load, read
-
-Found = TypeVar("Found")
 
 
 class _Envelope(Part):
@@ -42,19 +39,18 @@ def verify(delivery: Delivery, access: Access) -> bytes:
 
 def parse(payload: bytes) -> list[GradeEvent]:
     """The grade events of an envelope; raises MalformedError naming the first wrong field."""
-    events = [(number, event) for number, event in enumerate(_events(payload)) if isinstance(event, Event)]
-    found = [_in_place(number, event.grade_event) for number, event in events]
+    found = [event.grade_event() for event in _events(payload) if isinstance(event, Event)]
     return [event for event in found if event is not None]
 
 
 def _events(body: bytes) -> list[Told]:
     data = read(_Envelope, load(body)).data
-    return [_in_place(number, partial(read_event, item)) for number, item in enumerate(data)]
+    return [_in_place(number, item) for number, item in enumerate(data)]
 
 
-def _in_place(number: int, reading: Callable[[], Found]) -> Found:
+def _in_place(number: int, item: object) -> Told:
     try:
-        return reading()
+        return read_event(item)
     except MalformedError as error:
         raise MalformedError(f"data.{number}.{error.advice}") from None
 

@@ -1,8 +1,11 @@
 """The Caliper 1.1 and 1.2 events that tell grades and progress (1EdTech Caliper Analytics, information model).
 
 Whose ids: a Canvas URN is a global Canvas id; `otherIdentifiers` say themselves what they are; the parameters of the
-LTI message in `federatedSession` name the course, and the actor who launched. Of another IRI the last segment is taken
-for the LTI id: that of Blackboard ends with the `sub`, and one that fits nobody stays unmatched.
+LTI message in `federatedSession` name the course, and the actor who launched. Of another IRI the last segment may be
+the LTI id, as Blackboard's is: it finds somebody who is known, and nobody is made of it. A number is not taken for one:
+every system counts its people from 1.
+
+An event without a person, an activity and a course (Caliper asks for none of them) is none of ours, and is left out.
 """
 
 from typing import Annotated
@@ -19,7 +22,6 @@ from lti_tool.domain.events import (
     IdKind,
     ProgressFact,
 )
-from lti_tool.sources.kind import MalformedError
 from lti_tool.sources.reading import ExternalId, Moment, Number, OptionalId, Part, Title, identifiers, read
 
 CANVAS = "urn:instructure:canvas:"
@@ -147,7 +149,7 @@ class Event(Told):
     session: Annotated[_LtiSession | None, OrIri] = Field(default=None, alias="federatedSession")
 
     def grade_event(self) -> GradeEvent | None:
-        """What the event tells, in our words; None for a grade without a score."""
+        """What the event tells, in our words; None for a grade without a score, and where whose it is is not told."""
         return self._graded() if (self.kind, self.action) == GRADED else self._reached()
 
     def _graded(self) -> GradeEvent | None:
@@ -155,21 +157,31 @@ class Event(Told):
         if score is None or score.given is None:
             return None
         attempt = self.object if self.object.assignee else score.attempt or _Attempt()
-        if attempt.assignee is None:
-            raise MalformedError("object.assignee: Field required")
+        person = _ids(attempt.assignee) if attempt.assignee else ()
         maximum = score.maximum if score.maximum and score.maximum > 0 else None
-        grade = GradeFact(self.at, score.given, maximum)
-        return GradeEvent(self._course(), _ids(attempt.assignee), _activity(attempt.assignable), grade=grade)
+        return self._told(person, attempt.assignable, grade=GradeFact(self.at, score.given, maximum))
 
-    def _reached(self) -> GradeEvent:
+    def _reached(self) -> GradeEvent | None:
         attempt = self.object
         learner = attempt.assignee or self.actor
         # The launch was the actor's, who may have acted for somebody else.
         own = self._message if learner.id == self.actor.id else _Message()
         person = _unique(identifiers((IdKind.LTI, own.sub or own.user_id)) + _ids(learner))
-        activity = _activity(attempt.assignable or (None if attempt.kind == "Attempt" else attempt))
-        progress = ProgressFact(self.at, PROGRESS[self.kind, self.action])
-        return GradeEvent(self._course(), person, activity, progress=progress)
+        assignable = attempt.assignable or (None if attempt.kind == "Attempt" else attempt)
+        return self._told(person, assignable, progress=ProgressFact(self.at, PROGRESS[self.kind, self.action]))
+
+    def _told(
+        self,
+        person: tuple[Identifier, ...],
+        assignable: _Assignable | None,
+        *,
+        grade: GradeFact | None = None,
+        progress: ProgressFact | None = None,
+    ) -> GradeEvent | None:
+        course = self._course()
+        if not course or not person or assignable is None:
+            return None
+        return GradeEvent(course, person, _activity(assignable), grade=grade, progress=progress)
 
     @property
     def _message(self) -> _Message:
@@ -179,10 +191,7 @@ class Event(Told):
         launch = self._message
         group = self.group or (self.membership and self.membership.organization)
         named = launch.context.id if launch.context else launch.context_id
-        found = _unique(identifiers((IdKind.LTI, named)) + (_ids(group) if group else ()))
-        if not found:
-            raise MalformedError("group: an event in a course is expected")
-        return found
+        return _unique(identifiers((IdKind.LTI, named)) + (_ids(group) if group else ()))
 
 
 def read_event(found: object) -> Told:
@@ -207,16 +216,16 @@ def _own(iri: str) -> tuple[IdKind, str | None]:
     if iri.startswith("mailto:"):
         return IdKind.EMAIL, iri.removeprefix("mailto:")[:255]
     try:
-        path = urlsplit(iri).path
+        parts = urlsplit(iri)
     except ValueError:
-        path = iri
-    last = path.rstrip("/").rpartition("/")[2].rpartition(":")[2]
-    return IdKind.LTI, last if len(last) <= 255 else None
+        return IdKind.GUESS, None
+    last = parts.path.rstrip("/").rpartition("/")[2].rpartition(":")[2]
+    # Before a query stands the name of a program.
+    is_id = not parts.query and not last.isdecimal() and len(last) <= 255
+    return IdKind.GUESS, last if is_id else None
 
 
-def _activity(assignable: _Assignable | None) -> ActivityRef:
-    if assignable is None:
-        raise MalformedError("object.assignable: Field required")
+def _activity(assignable: _Assignable) -> ActivityRef:
     # As in Canvas Live Events, so that both name the same activity.
     external_id = assignable.id.removeprefix("urn:instructure:") if assignable.id.startswith(CANVAS) else assignable.id
     return ActivityRef(external_id, assignable.name, ACTIVITY_KINDS.get(assignable.kind, "activity"))

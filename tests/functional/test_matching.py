@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from lti_tool.domain.criteria import ScoreAtLeast
 from lti_tool.domain.events import ActivityRef, GradeEvent, GradeFact, Identifier, IdKind
 from lti_tool.models import Course, Deployment, Event, EventStatus, MissingId, Person, Source
-from lti_tool.services import events, intake, matching
+from lti_tool.services import events, intake, matching, upkeep
 from tests.scene import START, Scene
 
 
@@ -51,7 +51,37 @@ def believe_addresses(scene: Scene) -> None:
         session.commit()
 
 
+def learn_course(scene: Scene, *ids: Identifier) -> None:
+    with scene.tools.database.write() as session:
+        matching.learn_course(session, session.get_one(Course, scene.course_id), scene.platform_id, ids)
+        session.commit()
+
+
+def another_deployment(scene: Scene, host: str | None = None) -> int:
+    """One more institution of the same registration, whose LMS is at `host`; our key of it."""
+    with scene.tools.database.write() as session:
+        found = Deployment(platform_id=scene.platform_id, deployment_id="2", host=host, created_at=START)
+        session.add(found)
+        session.commit()
+        return found.id
+
+
+def course_of(scene: Scene, deployment_id: int, context_id: str) -> int:
+    own, scene.deployment_id = scene.deployment_id, deployment_id
+    key = scene.add_course(context_id)
+    scene.deployment_id = own
+    return key
+
+
+def woken_by(scene: Scene) -> list[tuple[str, int]]:
+    """What is woken from now on, as kind and key."""
+    woken: list[tuple[str, int]] = []
+    scene.tools.database.waker = lambda kind, key, at: woken.append((kind, key))
+    return woken
+
+
 CANVAS = Identifier(IdKind.CANVAS, "21070000000000048")
+SIS = Identifier(IdKind.SIS, "1001")
 ADDRESS = Identifier(IdKind.EMAIL, "Lea@Example.org")
 
 
@@ -70,8 +100,7 @@ def test_an_event_waits_for_its_person_and_is_worked_on_when_they_become_known(s
         "Nobody with the id 21070000000000048 is known yet; the event waits until the LMS tells who it is."
     )
     assert event.outcome == {"unmatched": 1}
-    woken: list[tuple[str, int]] = []
-    scene.tools.database.waker = lambda kind, key, at: woken.append((kind, key))
+    woken = woken_by(scene)
     learn(scene, "ola", Identifier(IdKind.CANVAS, "1"))
     assert woken == []
     learn(scene, "lea", CANVAS)
@@ -94,9 +123,7 @@ def test_a_course_is_found_by_another_id(scene: Scene) -> None:
     ids = (Identifier(IdKind.CANVAS, "565"),)
     event_id = scene.send(told(scene, Identifier(IdKind.LTI, "lea"), course=ids))
     assert event_of(scene, event_id).status is EventStatus.UNMATCHED
-    with scene.tools.database.write() as session:
-        matching.learn_course(session, session.get_one(Course, scene.course_id), scene.platform_id, ids)
-        session.commit()
+    learn_course(scene, *ids)
     again(scene, event_id)
     assert scene.statuses("lea") == ["pending"]
 
@@ -227,8 +254,7 @@ def test_an_event_by_address_waits_until_the_person_is_in_the_course(scene: Scen
     scene.enrol("uma", course_id=scene.add_course("102"))
     event_id = scene.send(told(scene, Identifier(IdKind.EMAIL, "uma@example.org")))
     assert event_of(scene, event_id).status is EventStatus.UNMATCHED
-    woken: list[tuple[str, int]] = []
-    scene.tools.database.waker = lambda kind, key, at: woken.append((kind, key))
+    woken = woken_by(scene)
     scene.enrol("uma")
     with scene.tools.database.write() as session:
         matching.note_arrival(session, session.scalars(select(Person).where(Person.sub == "uma")).one())
@@ -236,3 +262,165 @@ def test_an_event_by_address_waits_until_the_person_is_in_the_course(scene: Scen
     assert woken == [("event", event_id)]
     again(scene, event_id)
     assert scene.statuses("uma") == ["pending"]
+
+
+def test_a_less_certain_id_does_not_name_somebody_whose_certain_id_is_another(scene: Scene) -> None:
+    """Institutions that share a registration give the same SIS ids to different people."""
+    learn(scene, "lea", CANVAS, SIS)
+    stranger = Identifier(IdKind.CANVAS, "99000000000000007")
+    event_id = scene.send(told(scene, stranger, SIS))
+    assert event_of(scene, event_id).status is EventStatus.UNMATCHED
+    assert scene.statuses("lea") == []
+    # Nor by an address that two share.
+    believe_addresses(scene)
+    again(scene, scene.send(told(scene, stranger, ADDRESS)))
+    assert scene.statuses("lea") == []
+    # It does where the certain id is only not known yet.
+    learn(scene, "ola", Identifier(IdKind.SIS, "1002"))
+    scene.send(told(scene, stranger, Identifier(IdKind.SIS, "1002")))
+    assert scene.statuses("ola") == ["pending"]
+
+
+def test_a_local_id_names_only_people_of_the_same_institution(scene: Scene) -> None:
+    theirs = course_of(scene, another_deployment(scene), "202")
+    learn(scene, "lea", SIS)
+    elsewhere = (Identifier(IdKind.LTI, "202"),)
+    event_id = scene.send(told(scene, SIS, course=elsewhere))
+    assert event_of(scene, event_id).status is EventStatus.UNMATCHED
+    # A teacher of both knows her: as soon as she is in the course, the event is looked at again.
+    woken = woken_by(scene)
+    scene.enrol("lea", course_id=theirs)
+    with scene.tools.database.write() as session:
+        matching.note_arrival(session, session.scalars(select(Person).where(Person.sub == "lea")).one())
+        session.commit()
+    assert woken == [("event", event_id)]
+    again(scene, event_id)
+    assert event_of(scene, event_id).status is EventStatus.PROCESSED
+
+
+def test_a_less_certain_id_does_not_name_a_course_whose_certain_id_is_another(scene: Scene) -> None:
+    number = Identifier(IdKind.SIS, "MATH101")
+    learn_course(scene, Identifier(IdKind.CANVAS, "21070000000000565"), number)
+    stranger = (Identifier(IdKind.CANVAS, "99000000000000565"), number)
+    lea = Identifier(IdKind.LTI, "lea")
+    event_id = scene.send(told(scene, lea, course=stranger))
+    assert event_of(scene, event_id).status is EventStatus.UNMATCHED
+    event_id = scene.send(told(scene, lea, course=(Identifier(IdKind.LTI, "other"), number)))
+    assert event_of(scene, event_id).status is EventStatus.UNMATCHED
+    scene.send(told(scene, lea, course=(number,)))
+    assert scene.statuses("lea") == ["pending"]
+
+
+def test_where_several_lmss_share_a_registration_a_local_id_of_a_course_needs_to_say_whose(scene: Scene) -> None:
+    course = (Identifier(IdKind.CANVAS_LOCAL, "565"),)
+    learn_course(scene, *course)
+    with scene.tools.database.write() as session:
+        session.execute(update(Deployment).values(host="first.example"))
+        session.commit()
+    another_deployment(scene, "second.example")
+    lea = Identifier(IdKind.LTI, "lea")
+    event_id = scene.send(told(scene, lea, course=course))
+    event = event_of(scene, event_id)
+    assert event.status is EventStatus.UNMATCHED
+    assert event.reason == (
+        "Several LMSs share this registration, and each may have a course 565. Choose at the source the deployment "
+        "that it is for, and replay the event."
+    )
+    with scene.tools.database.write() as session:
+        session.execute(update(Source).values(deployment_id=scene.deployment_id))
+        session.commit()
+    again(scene, event_id)
+    assert scene.statuses("lea") == ["pending"]
+
+
+def test_a_guessed_id_finds_somebody_and_makes_nobody(scene: Scene) -> None:
+    here = (Identifier(IdKind.GUESS, "101"),)
+    scene.send(told(scene, Identifier(IdKind.GUESS, "lea"), course=here))
+    assert scene.statuses("lea") == ["pending"]
+    event_id = scene.send(told(scene, Identifier(IdKind.GUESS, "profile.php"), course=here))
+    assert event_of(scene, event_id).status is EventStatus.UNMATCHED
+    with scene.tools.database.read() as session:
+        assert session.scalar(select(Person.id).where(Person.sub == "profile.php")) is None
+
+
+def test_an_event_waits_for_who_or_what_was_guessed(scene: Scene) -> None:
+    uma, there = Identifier(IdKind.GUESS, "uma"), Identifier(IdKind.GUESS, "102")
+    event_id = scene.send(told(scene, uma, course=(there,)))
+    woken = woken_by(scene)
+    key = scene.add_course("102")
+    with scene.tools.database.write() as session:
+        matching.note_course(session, session.get_one(Course, key), scene.platform_id)
+        session.commit()
+    assert woken == [("event", event_id)]
+    again(scene, event_id)
+    assert "Nobody with the id uma is known yet" in (event_of(scene, event_id).reason or "")
+    woken.clear()
+    scene.enrol("uma", course_id=key)
+    with scene.tools.database.write() as session:
+        matching.note_arrival(session, session.scalars(select(Person).where(Person.sub == "uma")).one())
+        session.commit()
+    assert woken == [("event", event_id)]
+    again(scene, event_id)
+    assert event_of(scene, event_id).status is EventStatus.PROCESSED
+
+
+def due(scene: Scene) -> list[int]:
+    """The events that a sweep finds on the next full hour."""
+    at = (scene.now + timedelta(hours=1)).replace(minute=0)
+    return [key for kind, key in upkeep.sweep(scene.tools, at) if kind == "event"]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        (CANVAS,),
+        (Identifier(IdKind.GUESS, "uma"),),
+        (Identifier(IdKind.EMAIL, "Uma@Example.org"),),
+    ],
+    ids=["another id", "a guess", "an address"],
+)
+def test_an_event_is_looked_at_again_though_nobody_was_woken(scene: Scene, ids: tuple[Identifier, ...]) -> None:
+    """Whoever learned the id was stopped before the message was out, or learned it just while the event was matched."""
+    believe_addresses(scene)
+    event_id = scene.send(told(scene, *ids))
+    assert due(scene) == []
+    scene.enrol("uma")
+    learn(scene, "uma", CANVAS)
+    assert due(scene) == [event_id]
+    again(scene, event_id)
+    assert scene.statuses("uma") == ["pending"]
+    assert due(scene) == []
+
+
+@pytest.mark.parametrize("kind", [IdKind.LTI, IdKind.GUESS, IdKind.CANVAS])
+def test_an_event_about_a_course_is_looked_at_again_though_nobody_was_woken(scene: Scene, kind: IdKind) -> None:
+    event_id = scene.send(told(scene, Identifier(IdKind.LTI, "lea"), course=(Identifier(kind, "102"),)))
+    assert due(scene) == []
+    key = scene.add_course("102")
+    if kind is IdKind.CANVAS:
+        with scene.tools.database.write() as session:
+            ids = (Identifier(kind, "102"),)
+            matching.learn_course(session, session.get_one(Course, key), scene.platform_id, ids)
+            session.commit()
+    assert due(scene) == [event_id]
+
+
+def test_an_event_that_is_looked_at_often_is_still_tried_again_after_a_fault(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event_id = scene.send(told(scene, CANVAS))
+    for _ in range(70):
+        again(scene, event_id)
+    learn(scene, "lea", CANVAS)
+    with monkeypatch.context() as broken:
+        broken.setattr(intake, "_apply", lambda *_: 1 / 0)
+        again(scene, event_id)
+    event = event_of(scene, event_id)
+    assert (event.status, event.failures) == (EventStatus.RECEIVED, 1)
+    # The sweep finds it, whatever became of the message.
+    scene.now = event.due_at
+    with scene.tools.database.read() as session:
+        assert intake.due_events(session, scene.now) == [event_id]
+    again(scene, event_id)
+    assert scene.statuses("lea") == ["pending"]
+    assert event_of(scene, event_id).failures == 0

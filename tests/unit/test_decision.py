@@ -73,6 +73,11 @@ def test_points_count_whatever_the_maximum() -> None:
     assert not earned(PointsAtLeast(QUIZ, 7), {QUIZ: grade(6.5, 7)})
 
 
+def test_a_grade_beyond_all_measure_is_a_percentage_all_the_same() -> None:
+    """It must not stop the delivery that it came in."""
+    assert GradeFact(NOON, 1e308, 1).percent == 10**9
+
+
 def test_an_event_without_a_maximum_has_points_but_no_percentage() -> None:
     told = {QUIZ: ResultState(grade=GradeFact(NOON, 71, None))}
     assert earned(PointsAtLeast(QUIZ, 70), told)
