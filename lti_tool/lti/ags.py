@@ -26,8 +26,8 @@ class LineItem:
     label: str
     maximum: float
     resource_id: str
-    # Sakai says whether learners may see the grades of a column.
-    is_released: bool = True
+    # Sakai says whether learners may see the grades of a column; others say nothing.
+    is_released: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -152,12 +152,13 @@ def _line_item(entry: Any) -> LineItem:
             status=200,
         )
     maximum = _number(entry.get("scoreMaximum"))
+    released = entry.get("releaseToStudent")
     return LineItem(
         url,
         str(entry.get("label") or ""),
         maximum or 1.0,
         str(entry.get("resourceId") or ""),
-        entry.get("releaseToStudent") is not False,
+        released if isinstance(released, bool) else None,
     )
 
 

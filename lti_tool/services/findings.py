@@ -1,12 +1,13 @@
 """What was read from an LMS against what is known: what is new in it, and what an event should have told."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from lti_tool.domain.events import ActivityProgress, GradeEvent, IdKind, ResultState
+from lti_tool.domain.events import ActivityProgress, GradeEvent, GradeFact, IdKind, ProgressFact, ResultState
 from lti_tool.models import Activity, Person
 from lti_tool.services import facts
 
@@ -23,8 +24,18 @@ def learn_titles(session: Session, course_id: int, told: list[GradeEvent]) -> No
             activity.title, activity.kind = ref.title, ref.kind
 
 
-def changed(session: Session, course_id: int, platform_id: int, told: list[GradeEvent]) -> list[GradeEvent]:
-    """Of all that was read, what says something else than what is known, and is not older than that."""
+def changed(
+    session: Session,
+    course_id: int,
+    platform_id: int,
+    told: list[GradeEvent],
+    read_at: datetime,
+    silent: Collection[str] = (),
+) -> list[GradeEvent]:
+    """Of all that was read at a moment, what says something else than what is known, and is not older than that.
+
+    `silent` are the ids of activities of which the LMS does not say whether grades are released.
+    """
     known = facts.results_of(session, course_id)
     activities = {
         row.external_id: row.id
@@ -36,13 +47,21 @@ def changed(session: Session, course_id: int, platform_id: int, told: list[Grade
         person_id, activity_id = people.get(event.person[0].value), activities.get(event.activity.external_id)
         return known.get(person_id or 0, {}).get(activity_id or 0, ResultState())
 
-    found = [(state(event), event) for event in told]
-    return [news for before, event in found if (news := news_of(before, event)) is not None]
+    found = [(state(event), event, event.activity.external_id not in silent) for event in told]
+    return [
+        news
+        for before, event, tells_release in found
+        if (news := news_of(before, event, read_at, tells_release=tells_release)) is not None
+    ]
 
 
-def news_of(known: ResultState, told: GradeEvent) -> GradeEvent | None:
+def news_of(
+    known: ResultState, told: GradeEvent, read_at: datetime, *, tells_release: bool = True
+) -> GradeEvent | None:
     """What is new in a result that was read; None when it is known, times apart, or older than what is known."""
-    told = _completed(known, told)
+    if known.grade and told.grade and not tells_release:
+        told = replace(told, grade=replace(told.grade, released=known.grade.released))
+    told = _completed(known, told, read_at)
     if not _differs(known, told) or known.after(told.grade, told.progress) == known:
         return None
     return told
@@ -67,32 +86,40 @@ def _people(session: Session, platform_id: int, told: list[GradeEvent]) -> dict[
     return people
 
 
-def _completed(known: ResultState, told: GradeEvent) -> GradeEvent:
-    """A grade that an event told by half, with the rest from the LMS: a maximum, or that the learner may not see it.
+def _completed(known: ResultState, told: GradeEvent, read_at: datetime) -> GradeEvent:
+    """A grade that is known, with what the LMS says of it now: a maximum, and whether the learner may see it.
 
     Moodle's events tell neither (LMS.md §5.7), and come a little after the time at which the gradebook dates the grade.
+    Nor does the gradebook date anew what is only hidden, or shown at last.
     """
     before, now = known.grade, told.grade
     if before is None or now is None or before.given != now.given or now.at > before.at:
         return told
+    # Of what happened after the read, the read knows nothing; that a grade is hidden is believed in any case.
+    is_later = before.at <= read_at and (before.released, before.maximum) != (now.released, now.maximum)
     tells_more = before.maximum is None and now.maximum is not None
-    return (
-        replace(told, grade=replace(now, at=before.at + INSTANT))
-        if tells_more or (before.released and not now.released)
-        else told
-    )
+    if is_later or tells_more or (before.released and not now.released):
+        return replace(told, grade=replace(now, at=before.at + INSTANT))
+    return told
 
 
 def _differs(known: ResultState, told: GradeEvent) -> bool:
-    before, grade, progress = known.grade, told.grade, told.progress
-    if grade is not None and (
-        before is None
-        or (before.given, before.maximum, before.released) != (grade.given, grade.maximum, grade.released)
-    ):
-        return True
-    if progress is None:
+    return _grade_differs(known.grade, told.grade) or _progress_differs(known.progress, told.progress)
+
+
+def _grade_differs(known: GradeFact | None, told: GradeFact | None) -> bool:
+    if told is None:
         return False
-    if known.progress is None:
+    if known is None or known.given is None:
+        # That there is no grade is no news where none is known.
+        return told.given is not None
+    return (known.given, known.maximum, known.released) != (told.given, told.maximum, told.released)
+
+
+def _progress_differs(known: ProgressFact | None, told: ProgressFact | None) -> bool:
+    if told is None:
+        return False
+    if known is None:
         # Nothing is known of most people in most activities, and nothing is what that says.
-        return progress.progress not in UNFINISHED
-    return known.progress.progress is not progress.progress
+        return told.progress not in UNFINISHED
+    return known.progress is not told.progress

@@ -11,6 +11,7 @@ from lti_tool.domain.events import (
     ActivityRef,
     GradeEvent,
     GradeFact,
+    GradingProgress,
     Identifier,
     IdKind,
     ProgressFact,
@@ -113,7 +114,9 @@ class _Reader:
                 yield self._of_course(sub, told)
 
     def _of_grade(self, grade: MoodleGrade) -> GradeEvent:
-        fact = GradeFact(self._at(grade.at), grade.given, grade.maximum, released=not grade.is_hidden)
+        # A grade that was taken back is still in the report, without points.
+        grading = GradingProgress.NOT_READY if grade.given is None else GradingProgress.FULLY_GRADED
+        fact = GradeFact(self._at(grade.at), grade.given, grade.maximum, grading, released=not grade.is_hidden)
         return self._event(str(grade.user_id), _activity(grade), grade=fact)
 
     def _of_completion(self, sub: str, told: MoodleCompletion) -> GradeEvent:

@@ -141,10 +141,15 @@ def pull(tools: Toolbox, course_id: int, now: datetime, *, force: bool = False) 
             found = None
         else:
             marks = {digest: etag for reading in readings for digest, etag in reading.marks.items()}
-            found = Pulled(len(told), keep(session, tools, course, told, marks, now))
+            silent = frozenset[str]().union(*(reading.silent for reading in readings))
+            changes = keep(session, tools, course, told, marks, now, silent=silent)
+            found = Pulled(sum(not _is_nothing(event) for event in told), changes)
             course.pulled_at, course.pull_failures = now, 0
         course.pull_error = " ".join(fault.advice for fault in faults)[:500] or None
-        course.pull_due_at = _next(tools, course.pull_failures, faults, now)
+        # Somebody may have asked for another read while this one was under way: it may have come too late for this one.
+        asked = course.pull_due_at if found is not None and course.pull_due_at != claim.until else None
+        planned = _next(tools, course.pull_failures, faults, now)
+        course.pull_due_at = min(filter(None, (asked, planned)), default=None)
         session.commit()
     if found is not None:
         log.info("results_read", course_id=course_id, read=found.read, changed=found.changed)
@@ -160,6 +165,8 @@ class _Claim:
     deployment: Deployment
     readers: list[Reader]
     marks: dict[str, str]
+    # When others may read it though this reader has not come back.
+    until: datetime
 
 
 def _must_wait(course: Course, now: datetime) -> bool:
@@ -177,7 +184,7 @@ def _claim(tools: Toolbox, course_id: int, now: datetime, *, force: bool) -> _Cl
         course.pull_due_at = now + LEASE if readers else None
         known = select(PullMark.url_digest, PullMark.etag).where(PullMark.course_id == course_id)
         marks = {} if force else dict(session.execute(known).all())
-        claim = _Claim(course, course.deployment, readers, marks)
+        claim = _Claim(course, course.deployment, readers, marks, now + LEASE)
         session.commit()
     return claim if readers else None
 
@@ -194,6 +201,11 @@ def _read(tools: Toolbox, claim: _Claim, reader: Reader, now: datetime) -> Readi
     return reading
 
 
+def _is_nothing(told: GradeEvent) -> bool:
+    """Whether it says no more than that there is no grade."""
+    return told.progress is None and (told.grade is None or told.grade.given is None)
+
+
 def keep(
     session: Session,
     tools: Toolbox,
@@ -201,11 +213,13 @@ def keep(
     told: list[GradeEvent],
     marks: dict[str, str],
     now: datetime,
+    *,
+    silent: frozenset[str] = frozenset(),
 ) -> int:
     """Store what is not known, count what events should have told, and remember the versions; the number of changes."""
     platform_id = course.deployment.platform_id
     findings.learn_titles(session, course.id, told)
-    changed = findings.changed(session, course.id, platform_id, told)
+    changed = findings.changed(session, course.id, platform_id, told, now, silent)
     if changed:
         _store(session, tools, course.id, platform_id, changed, now)
     lost = findings.lost(changed, course.pulled_at, now - GRACE)

@@ -56,7 +56,10 @@ class MoodleServiceError(Exception):
 
 @dataclass(frozen=True)
 class MoodleGrade:
-    """A grade; `at` is None where Moodle does not date it, `item_type` one of mod, course, category, manual."""
+    """A grade, or that there is none (any more); `at` is None where Moodle does not date it.
+
+    `item_type` is one of mod, course, category, manual.
+    """
 
     user_id: int
     item_id: int
@@ -64,7 +67,7 @@ class MoodleGrade:
     item_type: str
     module: str
     cmid: int | None
-    given: float
+    given: float | None
     maximum: float | None
     at: datetime | None
     is_hidden: bool
@@ -235,7 +238,11 @@ def _read(response: requests.Response) -> Any:
 
 def _grade(person: dict[str, Any], item: dict[str, Any], title: str, cmid: int | None) -> MoodleGrade | None:
     user_id, item_id, given = _whole(person.get("userid")), _whole(item.get("id")), _number(item.get("graderaw"))
-    if user_id is None or item_id is None or given is None:
+    # Hidden until a day, too, is hidden until then.
+    is_hidden = item.get("gradeishidden") is True or item.get("gradehiddenbydate") is True
+    # No points are said where there is no grade (any more), and where this account may not see them.
+    is_said = given is not None or ("graderaw" in item and item["graderaw"] is None and not is_hidden)
+    if user_id is None or item_id is None or not is_said:
         return None
     return MoodleGrade(
         user_id,
@@ -247,8 +254,7 @@ def _grade(person: dict[str, Any], item: dict[str, Any], title: str, cmid: int |
         given,
         _number(item.get("grademax")),
         _moment(item.get("gradedategraded")),
-        # Hidden until a day, too, is hidden until then.
-        item.get("gradeishidden") is True or item.get("gradehiddenbydate") is True,
+        is_hidden,
     )
 
 

@@ -288,3 +288,35 @@ def test_after_a_failure_events_do_not_make_it_ask_again(world: World) -> None:
         session.commit()
     tell(world, moodle_event(CLOSE, GradeFact(datetime.now(UTC), 8, None)))
     assert course(world).pull_due_at == later
+
+
+def test_a_grade_that_is_shown_after_it_was_read_as_hidden_counts(world: World) -> None:
+    """Moodle keeps the date of a grade when it is shown at last, and the event about it came after that date."""
+    world.launch(TEACHER)
+    pull(world)
+    set_grade(world, CLOSE, "quiz-1", score=8, released=False)
+    key = (BIOLOGY, CLOSE, "quiz-1")
+    told_at = world.lms.grades[key].at + timedelta(seconds=2)
+    tell(world, moodle_event(CLOSE, GradeFact(told_at, 8, None, released=False)))
+    for released in (False, True, False, True):
+        world.lms.grades[key] = replace(world.lms.grades[key], released=released)
+        pull(world)
+        grade = known(world, CLOSE)[f"moodle:item:{QUIZ}"][2]
+        assert isinstance(grade, GradeFact)
+        assert (grade.given, grade.maximum, grade.released) == (8, 10, released)
+
+
+def test_a_grade_that_was_taken_back_is_noticed(world: World) -> None:
+    world.launch(TEACHER)
+    set_grade(world, CLOSE, "quiz-1", score=8)
+    pull(world)
+    del world.lms.grades[BIOLOGY, CLOSE, "quiz-1"]
+    found = pull(world)
+    assert found is not None
+    assert found.changed > 0
+    grade = known(world, CLOSE)[f"moodle:item:{QUIZ}"][2]
+    assert isinstance(grade, GradeFact)
+    assert grade.given is None
+    again = pull(world)
+    assert again is not None
+    assert again.changed == 0

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from lti_tool.sandbox.lms import LmsConfig, lineitems
 from lti_tool.sandbox.visitor import Visitor
 from lti_tool.services import pulls
 from lti_tool.services.pulls import Pulled
-from tests.world import CLOSE, EARLY, LEARNER, TEACHER, World, running_world
+from lti_tool.services.reading import Reading
+from tests.world import BIOLOGY, CLOSE, EARLY, LEARNER, TEACHER, World, running_world
 
 LINK_ITEM = "1"  # The column of the tool's own link in Biology.
 BUTTON = "Read the results now"
@@ -302,3 +304,70 @@ def test_the_version_of_one_of_several_pages_says_nothing(small_pages: World) ->
     change_course(world, pull_due_at=datetime.now(UTC))
     assert pull(world) == Pulled(3, 1)
     assert results(world)[CLOSE] == (99.0, True)
+
+
+def test_a_grade_that_was_taken_back_is_noticed(world: World) -> None:
+    in_gradebook(world, LEARNER, 83, datetime.now(UTC) - timedelta(hours=1))
+    in_gradebook(world, EARLY, None)
+    world.launch(TEACHER)
+    assert results(world) == {LEARNER: (83.0, True)}
+    in_gradebook(world, LEARNER, None)
+    assert pull(world, force=True) == Pulled(0, 1)
+    assert results(world) == {LEARNER: (None, True)}
+    assert pull(world, force=True) == Pulled(0, 0)
+
+
+def another_column(world: World, key: str) -> None:
+    """One more column of the tool in Biology, before that of its link."""
+    added = lineitems.LineItem(key, BIOLOGY, "Essay", 10)
+    world.lms.line_items = {key: added, **world.lms.line_items}
+
+
+def test_a_column_that_cannot_be_read_does_not_hide_the_others(world: World) -> None:
+    another_column(world, "9")
+    in_gradebook(world, LEARNER, 83)
+    for _ in range(2):
+        world.lms.faults.add(Fault("/9/lineitem/results", status=404))
+    teacher = world.launch(TEACHER)
+    assert results(world) == {LEARNER: (83.0, True)}
+    found = course(world)
+    assert found.pull_failures == 0
+    # But it is said.
+    assert "404" in (found.pull_error or "")
+    assert "could not be read from the LMS" in teacher.open(world.course_url(teacher)).text
+
+
+def test_what_was_read_before_the_lms_broke_down_is_kept(world: World) -> None:
+    world.lms.line_items["9"] = lineitems.LineItem("9", BIOLOGY, "Essay", 10)
+    world.lms.line_items["99"] = lineitems.LineItem("99", BIOLOGY, "Oral", 10)
+    in_gradebook(world, LEARNER, 83)
+    world.lms.faults.add(Fault("/9/lineitem/results", status=503, times=9))
+    world.launch(TEACHER)
+    assert results(world) == {LEARNER: (83.0, True)}
+    assert "503" in (course(world).pull_error or "")
+    # Nobody waits for the rest meanwhile.
+    assert asked(world, "/99/lineitem/results") == 0
+
+
+@pytest.mark.parametrize("minutes", [60, 0])
+def test_a_read_that_was_asked_for_during_another_is_not_forgotten(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    """What the event told of may have happened after this read had passed it."""
+    with running_world(database_url, tmp_path, pull_minutes=minutes) as world:
+        world.launch(TEACHER)
+        now = datetime.now(UTC)
+        ags = pulls.READERS[0]
+
+        def read(*args: Any) -> Reading:
+            reading = ags.read(*args)
+            pulls.request_for_event(world.tools, 1, now)
+            return reading
+
+        monkeypatch.setattr(pulls, "READERS", (replace(ags, read=read),))
+        assert pull(world, force=True) == Pulled(0, 0)
+        assert course(world).pull_due_at == now + pulls.FLOCK
+        # One that fails waits as long as after any failure.
+        world.lms.faults.add(Fault("/lti/ags/", status=503, times=3))
+        assert pull(world, force=True) is None
+        assert course(world).pull_due_at != now + pulls.FLOCK

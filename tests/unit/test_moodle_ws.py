@@ -110,6 +110,7 @@ def test_grades_are_read(server: AnsweringServer, moodle: MoodleWebServices) -> 
     assert found.grades == (
         MoodleGrade(8, 5, "Cells & Genes", "mod", "assign", 12, 71.5, 100.0, AT, False),
         MoodleGrade(8, 1, "", "course", "", None, 80.0, 100.0, None, False),
+        MoodleGrade(8, 6, "Quiz", "mod", "assign", 13, None, 100.0, AT, False),
     )
     assert found.titles == {12: "Cells & Genes", 13: "Quiz"}
 
@@ -131,6 +132,9 @@ def test_a_hidden_grade_says_so(server: AnsweringServer, moodle: MoodleWebServic
         report({"id": 5, "graderaw": "71"}),
         report(ITEM | {"id": True}),
         report(ITEM | {"graderaw": float("nan")}),
+        report({name: value for name, value in ITEM.items() if name != "graderaw"}),
+        # What the account of the token may not see is not gone.
+        report(ITEM | {"graderaw": None, "gradeishidden": True}),
     ],
 )
 def test_what_is_no_grade_is_left_out(server: AnsweringServer, moodle: MoodleWebServices, body: object) -> None:
