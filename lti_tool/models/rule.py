@@ -134,7 +134,7 @@ class RuleException(Base):
     """What a teacher grants to one person in one rule: more time, an activity that need not be done, an approval."""
 
     __tablename__ = "rule_exception"
-    __table_args__ = (Index(None, "rule_id", "person_id"),)
+    __table_args__ = (Index(None, "rule_id", "person_id"), Index(None, "run_id"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     rule_id: Mapped[int] = mapped_column(ForeignKey("rule.id"))
@@ -145,6 +145,8 @@ class RuleException(Base):
     note: Mapped[str] = mapped_column(String(500), default="")
     created_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
     created_at: Mapped[datetime]
+    # The run of what it awarded at once, to this person or to others of the same act; with it, it is taken back.
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("award_run.id"))
 
     person: Mapped[Person] = relationship(foreign_keys=[person_id])
     activity: Mapped[Activity | None] = relationship()

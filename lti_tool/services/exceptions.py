@@ -50,24 +50,28 @@ def grant(
         rule = rules.find(session, course_id, rule_id)
         _check(rule, told)
         learners = learners_of(session, course_id, person_ids, lock=True)
-        for enrolment in learners:
-            session.add(
-                RuleException(
-                    rule_id=rule.id,
-                    person_id=enrolment.person_id,
-                    kind=told.kind,
-                    activity_id=told.activity_id,
-                    until=told.until,
-                    note=told.note.strip(),
-                    created_by_id=actor_id,
-                    created_at=now,
-                )
+        made = [
+            RuleException(
+                rule_id=rule.id,
+                person_id=enrolment.person_id,
+                kind=told.kind,
+                activity_id=told.activity_id,
+                until=told.until,
+                note=told.note.strip(),
+                created_by_id=actor_id,
+                created_at=now,
             )
+            for enrolment in learners
+        ]
+        session.add_all(made)
         session.flush()
         who = session.get_one(Person, actor_id).display_name
         run = runs.begin(session, course_id, RunCause.EXCEPTION, who, now, rule_id=rule.id)
         opened = evaluation.evaluate(session, rule.course, learners, now, run)
         runs.finish(session, run, tools.settings, now)
+        if opened:
+            for one in made:
+                one.run_id = run.id
         session.commit()
         log.info("exception_granted", rule_id=rule_id, kind=told.kind.value, people=len(learners), awards=len(opened))
         return Granted(len(learners), len(opened), run if opened else None)

@@ -14,6 +14,7 @@ from lti_tool.db import wake
 from lti_tool.errors import ConflictError, InvalidInputError
 from lti_tool.logs import get_logger
 from lti_tool.models import Award, AwardStatus, Connection, RevokedBy
+from lti_tool.models.award import REFUSED
 from lti_tool.services import awarding, issuers, throttle
 from lti_tool.services.connections import ConnectionBusyError, ConnectionDeadError, with_client
 from lti_tool.toolbox import Toolbox
@@ -78,7 +79,12 @@ def start(session: Session, award: Award, reason: str, actor: str, by: RevokedBy
         wake(session, "revocation", award.id)
     else:
         award.status, award.hold_reason, award.due_at, award.revoked_at = AwardStatus.REVOKED, None, now, now
-        awarding.add_step(session, award, "revoked", f"{actor} took it back before it was sent: {reason}", now)
+        told = (
+            f"{actor} did not approve it."
+            if reason == REFUSED
+            else f"{actor} took it back before it was sent: {reason}"
+        )
+        awarding.add_step(session, award, "revoked", told, now)
     return True
 
 

@@ -3,7 +3,7 @@
 import secrets
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from lti_tool.errors import ConflictError, NotFoundError
@@ -17,6 +17,7 @@ from lti_tool.models import (
     EventStatus,
     RevokedBy,
     Rule,
+    RuleException,
     RuleStatus,
     RunCause,
     RunStatus,
@@ -138,9 +139,10 @@ def confirm(tools: Toolbox, course_id: int, run_id: int, who: str, now: datetime
 
 
 def undo(tools: Toolbox, course_id: int, run_id: int, who: str, now: datetime) -> int:
-    """Take every award of a run back, and pause the rules that made them; how many. What Badgr has is revoked there.
+    """Take every award of a run back, and what made them; how many. What Badgr has is revoked there.
 
-    Raises NotFoundError, ConflictError. The people may earn the badge again, by a rule that is mended.
+    Exceptions that made them are taken back too; else the rules that made them are paused, for they would make them
+    again. Raises NotFoundError, ConflictError. The people may earn the badge again.
     """
     with tools.database.write() as session:
         run = find(session, course_id, run_id, lock=True)
@@ -152,9 +154,12 @@ def undo(tools: Toolbox, course_id: int, run_id: int, who: str, now: datetime) -
             raise ConflictError(issuers.STAFF_ONLY)
         run.status, run.decided_by, run.decided_at = RunStatus.UNDONE, who[:200], now
         taken = [a for a in awards if revocation.start(session, a, "Awarded by mistake.", who, RevokedBy.UNDO, now)]
-        rule_ids = {award.rule_id for award in awards if not award.by_hand}
-        for rule in session.scalars(select(Rule).where(Rule.id.in_(rule_ids), Rule.status == RuleStatus.ACTIVE)):
-            rule.status = RuleStatus.PAUSED
+        if run.cause is RunCause.EXCEPTION:
+            session.execute(delete(RuleException).where(RuleException.run_id == run.id))
+        else:
+            rule_ids = {award.rule_id for award in awards if not award.by_hand}
+            for rule in session.scalars(select(Rule).where(Rule.id.in_(rule_ids), Rule.status == RuleStatus.ACTIVE)):
+                rule.status = RuleStatus.PAUSED
         session.commit()
         log.info("run_undone", run_id=run_id, course_id=course_id, awards=len(taken))
         return len(taken)

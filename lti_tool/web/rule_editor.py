@@ -6,6 +6,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
+from lti_tool.domain.criteria import MOST_PARTS
 from lti_tool.errors import ConflictError
 from lti_tool.models import Rule, RuleStatus, RuleVersion, RunStatus, Visit
 from lti_tool.services import rules, runs
@@ -138,6 +139,7 @@ def render(editor: Editor, template: str, **more: object) -> str:
         has_options=any(editor.form.values[name] != DEFAULTS[name] for name in DEFAULTS if name != "badge_class"),
         kinds=KINDS,
         joins=JOINS,
+        most_parts=MOST_PARTS,
         falls=FALLS,
         repeats=REPEATS,
         **more,

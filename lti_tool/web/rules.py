@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 
 from lti_tool.badgr.types import BadgeClass
 from lti_tool.errors import ConflictError
-from lti_tool.models import RunStatus, Visit
+from lti_tool.models import RuleStatus, RunStatus, Visit
 from lti_tool.services import columns, connections, copies, issuers, rules, runs
 from lti_tool.services.reports.common import BadgeView
 from lti_tool.services.reports.rule import rule_report
@@ -98,6 +98,8 @@ def rule(course_id: int, rule_id: int) -> str:
         unknown_activities=report.unknown_activities,
         is_braked=is_braked,
         undone_at=report.undone_at,
+        twins=report.twins if report.rule.status != RuleStatus.ARCHIVED else {},
+        to_approve=report.to_approve,
         targets=report.targets,
         falls=FALLS,
         repeats=REPEATS,

@@ -204,7 +204,10 @@ def test_whoever_is_refused_is_not_told_that_something_was_taken_back(world: Wor
     send(teacher, "approvals", award=[first], decision="refuse")
     world.work()
     assert "Not approved" in teacher.open(f"{world.course_url(teacher)}learners").text
-    assert "Not approved" in teacher.open(f"{world.course_url(teacher)}awards/{first}").text
+    award = teacher.open(f"{world.course_url(teacher)}awards/{first}").text
+    assert "Not approved" in award
+    assert "Terry Teacher did not approve it." in award
+    assert "took it back" not in award
     with world.tools.database.read() as session:
         refused = session.get_one(Award, int(first)).person
     why = teacher.open(f"{world.course_url(teacher)}rules/1/people/{refused.id}")
@@ -214,3 +217,16 @@ def test_whoever_is_refused_is_not_told_that_something_was_taken_back(world: Wor
     assert "0 of 1 badge earned" in learner.text
     assert "Your teacher did not approve this badge." in learner.text
     assert "was taken back" not in learner.text
+
+
+def test_who_archives_a_badge_is_told_what_still_waits_for_approval(world: World) -> None:
+    teacher = switched_on(world, needs_approval=True)
+    teacher.open(f"{world.course_url(teacher)}rules/1")
+    assert "2 badges wait for your approval. Archiving does not decide on them:" in teacher.text
+    teacher.submit("/archive")
+    # It can still be decided, on the page of all that waits.
+    teacher.open(f"{world.course_url(teacher)}approvals")
+    send(teacher, "approvals", award=boxes(teacher), decision="approve")
+    world.work()
+    teacher.open(f"{world.course_url(teacher)}rules/1")
+    assert "Archiving does not decide" not in teacher.text

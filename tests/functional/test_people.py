@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import requests
+from sqlalchemy import select
 
 from lti_tool.domain.criteria import Approved, Completed, ScoreAtLeast, all_of
-from lti_tool.models import AwardStatus, Course, ExceptionKind, HoldReason, Rule
+from lti_tool.models import AwardStatus, Course, ExceptionKind, HoldReason, Rule, RuleException, RuleStatus
 from lti_tool.sandbox.visitor import Visitor
 from lti_tool.services import by_hand, drafts, exceptions
 from lti_tool.services.drafts import Draft
@@ -346,8 +347,20 @@ def test_exceptions_that_award_to_many_wait_and_can_be_taken_back(database_url: 
         assert {award.hold_reason for award in new} == {HoldReason.BRAKE}
         run = newest_run(world)
         assert "Terry Teacher made exceptions" in teacher.open(f"{world.course_url(teacher)}runs").text
-        teacher.open(f"{world.course_url(teacher)}runs/{run.id}/undo").submit("/undo")
+        teacher.open(f"{world.course_url(teacher)}runs/{run.id}/undo")
+        assert f"The exceptions of {len(everybody)} learners are taken back, too" in teacher.text
+        assert "is paused" not in teacher.text
+        teacher.submit("/undo")
         assert {award.status for award in awards(world)[before:]} == {AwardStatus.REVOKED}
+        # As if nobody had pressed the button: the rule goes on, and nobody gets the badge by it again.
+        with world.tools.database.read() as session:
+            assert session.get_one(Rule, 1).status is RuleStatus.ACTIVE
+            assert session.scalars(select(RuleException)).all() == []
+        assert "were taken back" not in teacher.open(f"{world.course_url(teacher)}rules/1").text
+        count = len(awards(world))
+        world.grade(LEARNER, score=1)
+        world.work()
+        assert len(awards(world)) == count
 
 
 def test_an_exception_that_awards_nothing_is_no_act(world: World) -> None:

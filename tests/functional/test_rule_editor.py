@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select
 
-from lti_tool.domain.criteria import Approved, BadgeEarned, Completed, Group, ScoreAtLeast, all_of
+from lti_tool.domain.criteria import MOST_PARTS, Approved, BadgeEarned, Completed, Group, ScoreAtLeast, all_of
 from lti_tool.models import Activity, Award, Course, Deployment, Enrolment, OnFall, Rule, RuleStatus, RuleVersion
 from lti_tool.sandbox.visitor import HTML, Visitor
 from tests.functional.test_webhooks import grade_body, post
@@ -329,3 +329,35 @@ def test_learners_have_no_editor(world: World) -> None:
     for visitor in (world.launch(LEARNER), tutor):
         assert visitor.open(f"{world.tool_url}/courses/1/rules/1/edit").status == 404
     assert teacher.open(teacher.url + "/edit").status == 200
+
+
+def test_a_full_group_says_so_and_offers_no_more(world: World) -> None:
+    teacher = ready(world)
+    press(teacher, "add:")
+    for _ in range(MOST_PARTS - 2):
+        press(teacher, "add:")
+    assert f"A group takes at most {MOST_PARTS} parts." in teacher.text
+    assert teacher.page.select_one("button[value='add:']") is None
+    press(teacher, "remove:0")
+    assert "A group takes at most" not in teacher.text
+    assert teacher.page.select_one("button[value='add:']") is not None
+
+
+def test_two_rules_for_one_badge_know_of_each_other(world: World) -> None:
+    teacher = world.ready_course()
+    teacher.open(world.course_url(teacher) + "rules/1")
+    assert "by another rule, too" not in teacher.text
+    world.make_rule(teacher, percent="50")
+    assert "The same badge is awarded here by another rule, too:" in teacher.text
+    assert "Score at least 80 % in Quiz 1" in teacher.text
+    teacher.follow("/rules/1")
+    assert "by another rule, too" in teacher.text
+    teacher.open(world.course_url(teacher) + "rules/2").submit("/archive")
+    assert "by another rule, too" not in teacher.open(world.course_url(teacher) + "rules/1").text
+
+
+def test_who_counted_only_from_a_day_on_is_told_what_everything_means(world: World) -> None:
+    teacher = world.ready_course(scope="from_now")
+    teacher.open(world.course_url(teacher) + "rules/1").submit("/pause")
+    label = teacher.page.select_one("input[value=all]").parent.get_text(" ")
+    assert "everything since" in " ".join(label.split())

@@ -18,9 +18,10 @@ from lti_tool.models import (
     Rule,
     RuleStatus,
     RuleVersion,
+    RunCause,
     RunStatus,
 )
-from lti_tool.services import columns, copies, facts, rules
+from lti_tool.services import columns, copies, decisions, facts, rules
 from lti_tool.services.copies import Target
 from lti_tool.services.drafts import Draft
 from lti_tool.services.reports.common import BadgeView, badge_view, label_of, state_of
@@ -103,6 +104,10 @@ class RuleReport:
     unknown_activities: list[str]
     # When awards of a paused rule were taken back as a whole, which has paused it.
     undone_at: datetime | None
+    # Other rules of the course for the same badge, by our key and sentence.
+    twins: dict[int, str]
+    # How many awards wait for a teacher's approval.
+    to_approve: int
     targets: list[Target]
 
 
@@ -131,6 +136,11 @@ def rule_report(session: Session, course_id: int, rule_id: int, person_id: int) 
         copied_activities=named if is_asleep else [],
         undone_at=_undone_at(session, rule) if rule.status is RuleStatus.PAUSED else None,
         unknown_activities=[activity.title for activity in named if not activity.is_known],
+        twins=_twins(session, rule),
+        to_approve=session.scalar(
+            select(func.count()).select_from(decisions.waiting_for_approval(course_id, rule.id).subquery())
+        )
+        or 0,
         targets=copies.targets(session, rule.course, person_id),
     )
 
@@ -231,9 +241,21 @@ def _named_activities(session: Session, rule: Rule) -> list[NamedActivity]:
 
 def _undone_at(session: Session, rule: Rule) -> datetime | None:
     query = select(func.max(AwardRun.decided_at)).join(Award, Award.run_id == AwardRun.id)
-    query = query.where(Award.rule_id == rule.id, AwardRun.status == RunStatus.UNDONE)
+    # Taking exceptions back pauses nothing.
+    query = query.where(AwardRun.status == RunStatus.UNDONE, AwardRun.cause != RunCause.EXCEPTION)
+    query = query.where(Award.rule_id == rule.id)
     found = session.scalar(query)
     return found if found is not None and (rule.activated_at is None or found >= rule.activated_at) else None
+
+
+def _twins(session: Session, rule: Rule) -> dict[int, str]:
+    query = select(Rule).where(
+        Rule.course_id == rule.course_id,
+        Rule.badge_class_id == rule.badge_class_id,
+        Rule.id != rule.id,
+        Rule.status != RuleStatus.ARCHIVED,
+    )
+    return {twin.id: _sentence(session, twin) for twin in session.scalars(query.order_by(Rule.id))}
 
 
 def _awards(session: Session, rule: Rule) -> list[AwardRow]:

@@ -7,7 +7,18 @@ from math import ceil
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, joinedload
 
-from lti_tool.models import Award, AwardRun, AwardStatus, BadgeClass, Person, Rule, RuleStatus, RunCause, RunStatus
+from lti_tool.models import (
+    Award,
+    AwardRun,
+    AwardStatus,
+    BadgeClass,
+    Person,
+    Rule,
+    RuleException,
+    RuleStatus,
+    RunCause,
+    RunStatus,
+)
 from lti_tool.services import revocation, runs
 from lti_tool.services.evaluation import ALIVE
 from lti_tool.services.reports.common import ReasonView, label_of, reason_view, state_of
@@ -90,13 +101,14 @@ class RunList:
 
 @dataclass(frozen=True)
 class UndoView:
-    """What taking a run back would do: to how many awards, and which rules it would pause."""
+    """What taking a run back would do: to how many awards and exceptions, and which rules it would pause."""
 
     run: RunView
     at_badgr: int
     not_sent: int
     gone: int
     rules: list[str]
+    exceptions: int
     may_revoke: bool
 
 
@@ -146,12 +158,14 @@ def undo_view(session: Session, course_id: int, run_id: int) -> UndoView:
         .where(Rule.status == RuleStatus.ACTIVE)
         .where(Rule.id.in_(select(Award.rule_id).where(Award.run_id == run.id, ~Award.by_hand)))
     )
+    exceptions = session.scalar(select(func.count()).where(RuleException.run_id == run.id)) or 0
     return UndoView(
         run=_view(session, run),
         at_badgr=at_badgr,
         not_sent=alive - at_badgr,
         gone=sum(by_status.get(status, 0) for status in (AwardStatus.REVOKING, AwardStatus.REVOKED)),
-        rules=list(session.scalars(paused.order_by(BadgeClass.name))),
+        rules=[] if run.cause is RunCause.EXCEPTION else list(session.scalars(paused.order_by(BadgeClass.name))),
+        exceptions=exceptions,
         may_revoke=run.course.may_edit_badges,
     )
 
