@@ -28,7 +28,7 @@ ACT = {
     RunCause.SWITCH_ON: "switched on the badge",
     RunCause.EDIT: "changed what earns the badge",
     RunCause.BY_HAND: "awarded by hand",
-    RunCause.EXCEPTION: "made exceptions",
+    RunCause.EXCEPTION: "made exceptions for the badge",
     RunCause.REPLAY: "had events worked on again",
     RunCause.PULL: "had results read from the LMS",
 }
