@@ -21,7 +21,7 @@ from tests.functional.deciding import (
     switched_on,
     words,
 )
-from tests.world import CHEMISTRY, LEARNER, LEARNER_ADDRESS, TEACHER, World
+from tests.world import CHEMISTRY, EARLY, LEARNER, LEARNER_ADDRESS, TEACHER, World
 
 OLA, QUINN = "ola@example.org", "quinn@example.org"
 
@@ -230,3 +230,20 @@ def test_who_archives_a_badge_is_told_what_still_waits_for_approval(world: World
     world.work()
     teacher.open(f"{world.course_url(teacher)}rules/1")
     assert "Archiving does not decide" not in teacher.text
+
+
+@pytest.mark.parametrize("on_fall", OnFall)
+def test_who_approves_is_told_that_the_results_fell_meanwhile(world: World, on_fall: OnFall) -> None:
+    teacher = switched_on(world, needs_approval=True, on_fall=on_fall)
+    assert len(boxes(teacher.open(f"{world.course_url(teacher)}approvals"))) == 2
+    assert "do not earn it any more" not in teacher.text
+    world.grade(EARLY, score=3)
+    world.work()
+    teacher.open(f"{world.course_url(teacher)}approvals")
+    if on_fall is OnFall.REVOKE:
+        assert len(boxes(teacher)) == 1
+        return
+    assert len(boxes(teacher)) == 2
+    (told,) = teacher.page.select("p.fallen")
+    assert "30 % reached, 80 % needed." in told.text
+    assert "Ola Okafor" in told.parent.text

@@ -8,7 +8,7 @@ import pytest
 from lti_tool.models import RunStatus
 from lti_tool.sandbox.visitor import Visitor
 from tests.functional.deciding import drafted_course, newest_run, rule_status, send, statuses, switched_on, words
-from tests.world import CHEMISTRY, LEARNER, TEACHER, World, running_world
+from tests.world import CHEMISTRY, EARLY, LEARNER, TEACHER, World, running_world
 
 OLA, QUINN = "ola@example.org", "quinn@example.org"
 
@@ -137,3 +137,12 @@ def test_after_an_undo_nothing_urges_to_switch_it_on_again(world: World) -> None
     assert "Algebra I" in teacher.text
     teacher.open(f"{world.course_url(teacher)}rules/1")
     assert "Its awards were taken back" in teacher.text
+
+
+def test_whoever_confirms_is_told_whose_results_fell_meanwhile(world: World) -> None:
+    teacher = waiting(world)
+    world.grade(EARLY, score=3)
+    world.work()
+    (told,) = teacher.open(teacher.url).page.select("p.fallen")
+    assert "30 % reached, 80 % needed." in told.text
+    assert "Ola Okafor" in told.find_parent("tr").text

@@ -17,7 +17,7 @@ SHOWN = 200
 
 @dataclass(frozen=True)
 class OpenAward:
-    """An award that waits; `detail` is what the results say now, where they fell."""
+    """An award that waits; `fall_detail` is what the results say now, where they fell, and `fell_at` since when."""
 
     id: int
     rule_id: int
@@ -27,8 +27,9 @@ class OpenAward:
     status: str
     status_label: str
     reasons: list[ReasonView]
-    since: datetime
-    detail: str
+    opened_at: datetime
+    fell_at: datetime | None
+    fall_detail: str
     was_sent: bool
 
 
@@ -83,7 +84,8 @@ def _award(award: Award) -> OpenAward:
         status=state_of(award),
         status_label=label_of(award),
         reasons=[reason_view(reason) for reason in award.reasons],
-        since=award.fell_at or award.opened_at,
-        detail=award.fall_detail or "",
+        opened_at=award.opened_at,
+        fell_at=award.fell_at,
+        fall_detail=award.fall_detail or "",
         was_sent=revocation.was_sent(award),
     )

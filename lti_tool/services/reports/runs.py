@@ -68,7 +68,7 @@ class RunView:
 
 @dataclass(frozen=True)
 class RunAward:
-    """An award of a run, and why."""
+    """An award of a run, and why; and since when the results do not earn it any more, where they fell meanwhile."""
 
     id: int
     person_name: str
@@ -77,6 +77,8 @@ class RunAward:
     status_label: str
     achieved_at: datetime
     reasons: list[ReasonView]
+    fell_at: datetime | None
+    fall_detail: str
 
 
 @dataclass(frozen=True)
@@ -212,4 +214,6 @@ def _award(award: Award) -> RunAward:
         status_label=label_of(award),
         achieved_at=award.achieved_at,
         reasons=[reason_view(reason) for reason in award.reasons],
+        fell_at=award.fell_at,
+        fall_detail=award.fall_detail or "",
     )
