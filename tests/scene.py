@@ -39,7 +39,7 @@ from lti_tool.models import (
     Rule,
     Source,
 )
-from lti_tool.services import awarding, evaluation, intake, results, rules
+from lti_tool.services import chains, evaluation, intake, results, rules
 from lti_tool.services.drafts import Draft
 from lti_tool.settings import Settings
 from lti_tool.sources import pull
@@ -189,7 +189,7 @@ class Scene:
             )
             for award in session.scalars(select(Award).where(Award.status == "revoking")):
                 award.status = AwardStatus.REVOKED
-                awarding.decide_after_revocation(session, award, self.now)
+                chains.follow_loss(session, award, self.now)
             session.commit()
         self.settle()
 

@@ -1,6 +1,6 @@
 """Whether a person earns a badge, and why: pure functions of values; deciding and explaining are one thing."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from lti_tool.domain.criteria import (
     PointsAtLeast,
     ScoreAtLeast,
     Submitted,
+    activities_of,
     number,
 )
 from lti_tool.domain.events import ActivityProgress, GradeFact, GradingProgress, ProgressFact, ResultState
@@ -41,6 +42,7 @@ class Reason:
 
     `progress` is 0 to 1, `steps` how many conditions are still missing, `occurred_at` when it was met (or the moment of
     the result that did not meet it), `event_id` our event that told it, `parts` the reasons of a group's parts.
+    `counts` is False where the newest result has no say (hidden, not final, too early or too late).
     """
 
     criteria: Criteria
@@ -50,6 +52,7 @@ class Reason:
     occurred_at: datetime | None = None
     event_id: int | None = None
     parts: tuple["Reason", ...] = ()
+    counts: bool = True
 
     @property
     def activity_id(self) -> int | None:
@@ -72,6 +75,14 @@ class Reason:
         for part in self.parts:
             yield from part.leaves()
 
+    def holds(self, before: Iterator[bool]) -> bool:
+        """Whether it is met, or was met (`before`, for each condition) and nothing that counts says otherwise."""
+        if not isinstance(self.criteria, Group):
+            was_met = next(before, False)
+            return self.met or (was_met and not self.counts)
+        held = [part.holds(before) for part in self.parts]
+        return sum(held) >= self.criteria.number
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -93,6 +104,13 @@ class Decision:
     def progress(self) -> float:
         """How much of the way is done, 0 to 1."""
         return self.root.progress
+
+    def still_earned(self, before: Sequence[bool]) -> bool:
+        """Whether what was earned is earned still; `before` says which of the single conditions were met then.
+
+        A newer result that does not count takes nothing away.
+        """
+        return self.root.holds(iter(before))
 
     @property
     def is_close(self) -> bool:
@@ -127,6 +145,10 @@ def _decide(criteria: Criteria, ask: Ask, facts: Facts) -> Reason:
         earned_at = facts.badges.get(criteria.badge_class_id)
         if earned_at is None:
             return Reason(criteria, False, 0.0, "This badge is not earned yet.")
+        if ask.counts_from is not None and earned_at < ask.counts_from and not activities_of(ask.criteria):
+            # Beside results that are asked for, a badge of any time will do.
+            words = f"This badge was earned before {_day(ask.counts_from)}, when this one began to count."
+            return Reason(criteria, False, 0.0, words, earned_at)
         return Reason(criteria, True, 1.0, "This badge is earned.", earned_at)
     if isinstance(criteria, Approved):
         if facts.approved_at is None:
@@ -159,13 +181,13 @@ def _decide_grade(criteria: ScoreAtLeast | PointsAtLeast, grade: GradeFact | Non
     if grade is None:
         return Reason(criteria, False, 0.0, "No result yet.")
     if fault := _why_not_counted(grade, ask, facts):
-        return _no(criteria, grade, fault)
+        return _no(criteria, grade, fault, counts=False)
     if isinstance(criteria, PointsAtLeast):
         reached, needed, unit = grade.given, criteria.points, "points"
     else:
         reached, needed, unit = grade.percent, criteria.percent, "%"
     if reached is None or (ask.fully_graded and grade.grading is not GradingProgress.FULLY_GRADED):
-        return _no(criteria, grade, "There is no final grade yet.")
+        return _no(criteria, grade, "There is no final grade yet.", counts=False)
     met = reached >= needed
     progress = 1.0 if met else min(max(reached / needed, 0.0), 0.99)
     words = f"{number(reached)} {unit} reached, {number(needed)} {unit} needed."
@@ -177,7 +199,7 @@ def _decide_progress(criteria: Completed | Submitted, state: ResultState, ask: A
     if known is None:
         return Reason(criteria, False, 0.0, "Not started, as far as the LMS has told.")
     if fault := _why_not_counted(known, ask, facts):
-        return _no(criteria, known, fault)
+        return _no(criteria, known, fault, counts=False)
     enough = [ActivityProgress.COMPLETED]
     if isinstance(criteria, Submitted):
         enough.append(ActivityProgress.SUBMITTED)
@@ -210,5 +232,5 @@ def _day(moment: datetime) -> str:
     return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
 
 
-def _no(criteria: Condition, fact: GradeFact | ProgressFact, detail: str) -> Reason:
-    return Reason(criteria, False, 0.0, detail, fact.at, fact.event_id)
+def _no(criteria: Condition, fact: GradeFact | ProgressFact, detail: str, *, counts: bool = True) -> Reason:
+    return Reason(criteria, False, 0.0, detail, fact.at, fact.event_id, counts=counts)

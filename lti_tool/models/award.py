@@ -60,6 +60,10 @@ class RunStatus(StrEnum):
     UNDONE = "undone"
 
 
+# What a run brings may still be refused as long as it is one of these.
+UNDECIDED = (RunStatus.OPEN, RunStatus.WAITING)
+
+
 class RunCause(StrEnum):
     """What may award to many people at once."""
 
@@ -166,6 +170,11 @@ class Award(Base):
     badge_class: Mapped[BadgeClass] = relationship()
     person: Mapped[Person] = relationship()
     steps: Mapped[list["AwardStep"]] = relationship(order_by="AwardStep.id")
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether nobody's word is needed for it, or it was given: only then it may earn another badge."""
+        return not self.awaits_approval and (self.run is None or self.run.status not in UNDECIDED)
 
     @property
     def was_refused(self) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from lti_tool.db import insert_if_absent, wake
@@ -21,17 +21,16 @@ from lti_tool.models import (
     Enrolment,
     HoldReason,
     Person,
-    Repeat,
     RevokedBy,
     Rule,
     RunStatus,
 )
+from lti_tool.services import repeats
 from lti_tool.services.facts import CHUNK, FactBook
 from lti_tool.services.holding import HOLD_ADVICE, HOLD_LABEL, why_award_held
 from lti_tool.toolbox import Toolbox
 
-# What these have taken back may be earned again.
-REGAINED = (RevokedBy.FALL, RevokedBy.UNDO)
+ELSEWHERE = "Earned in another course, by a learner."
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,9 @@ def open_award(
     if former is None:
         known = awards_of(session, [rule.badge_class_id], [enrolment.person_id])
         former = known.get((enrolment.person_id, rule.badge_class_id), [])
-    number = number_after(rule, former, by_hand=earned.by_hand)
+    if former and _gives_way(former[-1], enrolment):
+        _give_way(session, former[-1], now)
+    number = repeats.number_after(rule, former, by_hand=earned.by_hand)
     if number is None:
         return None
     key = {"badge_class_id": rule.badge_class_id, "person_id": enrolment.person_id, "number": number}
@@ -102,6 +103,18 @@ def open_award(
     add_step(session, award, "opened", story, now, earned.event_id)
     settle(session, award, enrolment, now)
     return award
+
+
+def _gives_way(award: Award, enrolment: Enrolment) -> bool:
+    """Whether an award waits for ever in another course, where its person is no learner; here they are one."""
+    is_stuck = award.hold_reason is HoldReason.NOT_A_LEARNER and award.status is AwardStatus.HELD and not award.attempts
+    return is_stuck and award.course_id != enrolment.course_id and may_earn_here(enrolment)
+
+
+def _give_way(session: Session, award: Award, now: datetime) -> None:
+    award.status, award.hold_reason, award.advice, award.due_at = AwardStatus.REVOKED, None, None, now
+    award.revocation_reason, award.revoked_by, award.revoked_at = ELSEWHERE, RevokedBy.FALL, now
+    add_step(session, award, "revoked", f"Taken back before it was sent: {ELSEWHERE}", now)
 
 
 def awards_of(
@@ -142,20 +155,20 @@ def decide_again(session: Session, enrolment: Enrolment, now: datetime) -> None:
     wake(session, "person", enrolment.id)
 
 
-def decide_after_revocation(session: Session, award: Award, now: datetime) -> None:
-    """Have the person decided on again: what a fall or an undone run took back may have been earned anew meanwhile."""
-    if award.status is not AwardStatus.REVOKED or award.revoked_by not in REGAINED:
-        return
-    query = select(Enrolment).filter_by(course_id=award.course_id, person_id=award.person_id)
-    if (enrolment := session.scalar(query)) is not None:
-        decide_again(session, enrolment, now)
-
-
 def make_due(session: Session, award: Award, now: datetime) -> None:
     """Put an award in the queue to be sent now."""
     award.status, award.hold_reason, award.advice, award.due_at = AwardStatus.PENDING, None, None, now
     session.flush()
     wake(session, "award", award.id)
+
+
+def lock_people(session: Session, course_id: int, person_ids: Select[Any]) -> list[Enrolment]:
+    """Put what is about to happen to these people in the queue of everything about them in this course.
+
+    Before their awards are locked, and in one order, as events do: so nobody waits in a circle.
+    """
+    query = select(Enrolment).where(Enrolment.course_id == course_id, Enrolment.person_id.in_(person_ids))
+    return list(session.scalars(query.order_by(Enrolment.person_id).with_for_update()))
 
 
 def release(
@@ -235,6 +248,11 @@ def learner_query(course_id: int) -> Any:
     )
 
 
+def may_earn_here(enrolment: Enrolment) -> bool:
+    """Whether somebody is a learner of the course for certain; `learner_query` counts those who may turn out to be."""
+    return enrolment.role is Role.LEARNER and enrolment.active and not enrolment.is_test
+
+
 def stored_reasons(decision: Decision, book: FactBook) -> list[dict[str, Any]]:
     """The reasons as an award keeps them: one row each for a condition or group, in order, with how deep it stands."""
     return [
@@ -267,23 +285,3 @@ def _subject(reason: Reason, book: FactBook) -> str:
     if reason.activity_id is None:
         return "A teacher's approval"
     return book.titles.get(reason.activity_id, "An activity that is gone")
-
-
-def number_after(rule: Rule, former: Sequence[Award], *, by_hand: bool) -> int | None:
-    """Which time it would be that somebody with these awards of the badge, by number, earns it by the rule.
-
-    None when once more is not allowed.
-    """
-    if not former:
-        return 1
-    again = former[-1].number + 1
-    repeat = rule.current.repeat
-    if repeat is Repeat.PER_TERM:
-        # A course is a term: what was earned in another one does not count here.
-        former = [award for award in former if award.course_id == rule.course_id]
-        if not former:
-            return again
-    last = former[-1]
-    if last.status is AwardStatus.REVOKED and (by_hand or last.revoked_by in REGAINED):
-        return again
-    return again if repeat is Repeat.EACH_TIME and last.fell_at is not None else None

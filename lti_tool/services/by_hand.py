@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from lti_tool.errors import ConflictError, InvalidInputError
 from lti_tool.logs import get_logger
 from lti_tool.models import Award, AwardRun, Enrolment, Person, RevokedBy, Rule, RuleStatus, RunCause
-from lti_tool.services import awarding, chains, exceptions, issuers, revocation, rules, runs
+from lti_tool.services import awarding, exceptions, issuers, repeats, revocation, rules, runs
 from lti_tool.services.awarding import Achievement
 from lti_tool.services.evaluation import ALIVE
 from lti_tool.toolbox import Toolbox
@@ -101,7 +101,7 @@ def plan(session: Session, course_id: int, rule_id: int, lines: Sequence[Line]) 
     for line in lines:
         awards = former.get((line.person_id, rule.badge_class_id), [])
         if line.action == "award":
-            happens = awarding.number_after(rule, awards, by_hand=True) is not None
+            happens = repeats.number_after(rule, awards, by_hand=True) is not None
         else:
             own = [award for award in awards if award.rule_id == rule.id and award.status in ALIVE]
             happens = bool(own) and not own[-1].revocation_reason
@@ -117,12 +117,11 @@ def carry_out(
         rule = _check(session, course_id, rule_id, lines)
         who = session.get_one(Person, actor_id).display_name
         given = [line for line in lines if line.action == "award"]
-        people = exceptions.learners_of(session, course_id, [line.person_id for line in lines])
+        people = exceptions.learners_of(session, course_id, [line.person_id for line in lines], lock=True)
         learners = {enrolment.person_id: enrolment for enrolment in people}
         run = runs.begin(session, course_id, RunCause.BY_HAND, who, now, rule_id=rule.id) if given else None
         made = [_award(session, rule, learners[line.person_id], line.note, who, now, run) for line in given]
         opened = [award for award in made if award is not None]
-        chains.follow(session, opened, now)
         revoked = sum(_revoke(session, rule, line, who, now) for line in lines if line.action == "revoke")
         if run is not None:
             runs.finish(session, run, tools.settings, now)
@@ -175,8 +174,13 @@ def _rows(text: str) -> list[tuple[int, dict[str, str]]]:
     text = text.removeprefix("\ufeff")
     first = text.split("\n", 1)[0]
     # Spreadsheets of half the world write semicolons.
-    reader = csv.DictReader(io.StringIO(text), delimiter=";" if first.count(";") > first.count(",") else ",")
-    names = {(name or "").strip().lower(): name for name in reader.fieldnames or []}
+    # Lines may end in any of three ways.
+    lines = io.StringIO(text, newline=None)
+    reader = csv.DictReader(lines, delimiter=";" if first.count(";") > first.count(",") else ",")
+    try:
+        names = {(name or "").strip().lower(): name for name in reader.fieldnames or []}
+    except csv.Error as error:
+        raise InvalidInputError(f"The first line cannot be read: {error}.") from None
     missing = [column for column in COLUMNS if column not in names]
     if missing:
         raise InvalidInputError(f"The first line must name the columns {', '.join(COLUMNS)}; {missing[0]} is missing.")

@@ -16,7 +16,7 @@ from lti_tool.badgr.errors import BadgrError, InvalidRequestError, NotFoundError
 from lti_tool.badgr.types import BadgeClass as RemoteBadgeClass
 from lti_tool.logs import get_logger
 from lti_tool.models import Award, AwardStatus, BadgeClass, Connection, Course, RevokedBy, Rule, RuleStatus
-from lti_tool.services import awarding, issuers, revocation, throttle
+from lti_tool.services import awarding, chains, issuers, revocation, throttle
 from lti_tool.services.connections import ConnectionBusyError, ConnectionDeadError, with_client
 from lti_tool.toolbox import Toolbox
 
@@ -146,6 +146,7 @@ def _apply(tools: Toolbox, assertions: Iterable[Assertion], now: datetime) -> No
                     values["revoked_by"] = award.revoked_by or RevokedBy.BADGR
                     session.execute(update(Award).where(Award.id == award.id).values(**values))
                     awarding.add_step(session, award, "revoked", revocation.story(assertion), now)
+                    chains.follow_loss(session, award, now)
                     log.info("revoked_at_badgr", award_id=award.id)
             session.commit()
 

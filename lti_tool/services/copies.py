@@ -174,8 +174,10 @@ def _copy(session: Session, rule: Rule, course: Course, person_id: int, now: dat
 
 def _same_activity(session: Session, activity_id: int, course: Course, now: datetime) -> int:
     """The activity of the same title in the new course, else one that waits for the first event of that title."""
-    title = session.get_one(Activity, activity_id).title
-    found = activity_named(session, course.id, title)
+    former = session.get_one(Activity, activity_id)
+    title = former.title
+    # A module and a quiz may have one name.
+    found = activity_named(session, course.id, title, former.kind)
     if found is not None:
         return found
     made = Activity(course_id=course.id, title=title, created_at=now)

@@ -10,7 +10,7 @@ from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import Award, Enrolment, OnFall, RevokedBy, RuleVersion
 from lti_tool.models.award import REFUSED
-from lti_tool.services import awarding, issuers, revocation
+from lti_tool.services import awarding, chains, issuers, revocation
 from lti_tool.services.evaluation import ALIVE
 from lti_tool.toolbox import Toolbox
 
@@ -34,6 +34,7 @@ def approve(
             awarding.add_step(session, award, "approved", f"{who} approved it.", now)
             session.flush()
             _settle(session, award, now)
+            chains.follow(session, [award], now)
         session.commit()
         log.info("awards_decided", course_id=course_id, awards=count, approved=approved)
         return count
@@ -94,7 +95,9 @@ def waiting_for_approval(course_id: int, rule_id: int | None = None) -> Select[A
 def _find(session: Session, course_id: int, award_ids: Sequence[int]) -> list[Award]:
     if not award_ids:
         raise InvalidInputError("Choose at least one award.")
-    query = select(Award).where(Award.course_id == course_id, Award.id.in_(award_ids)).order_by(Award.id)
+    meant = (Award.course_id == course_id) & Award.id.in_(award_ids)
+    awarding.lock_people(session, course_id, select(Award.person_id).where(meant))
+    query = select(Award).where(meant).order_by(Award.id)
     found = list(session.scalars(query.with_for_update()))
     if len(found) != len(set(award_ids)):
         raise NotFoundError("There is no such award in this course.")

@@ -7,22 +7,22 @@ Every attempt asks Badgr first what it has: the award of a worker that died, or 
 import random
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from lti_tool.badgr.assertions import Assertion, NewAward
+from lti_tool.badgr.assertions import Assertion
 from lti_tool.badgr.client import BadgrClient
 from lti_tool.badgr.errors import BadgrError, DuplicateAwardError
-from lti_tool.badgr.types import Lifetime
 from lti_tool.db import wake
 from lti_tool.logs import get_logger
-from lti_tool.models import Award, AwardStatus, Enrolment, Repeat, RevokedBy
-from lti_tool.services import awarding, columns, holding, narratives, revocation, throttle
+from lti_tool.models import Award, AwardStatus, Enrolment, RevokedBy
+from lti_tool.services import awarding, chains, columns, holding, revocation, throttle
 from lti_tool.services.connections import ConnectionBusyError, ConnectionDeadError, with_client
+from lti_tool.services.facts import GONE
+from lti_tool.services.jobs import Job, job_of
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -32,24 +32,6 @@ LONGEST_RETRY_SECONDS = 3600.0
 BUSY_RETRY_SECONDS = 2.0
 # Badgr says "already awarded" but does not show the assertion: we do not say "issued" without its id.
 DUPLICATE_ATTEMPTS = 5
-
-
-@dataclass(frozen=True)
-class Job:
-    """What one attempt needs to know, read while the award was claimed."""
-
-    award_id: int
-    lease: str
-    attempt: int
-    connection_id: int
-    server_id: int
-    badge_class_id: str
-    opened_at: datetime
-    award: NewAward
-    # It was taken back meanwhile: only find out whether Badgr has it.
-    only_look: bool
-    # What Badgr has of earlier times that this person earned the badge.
-    former: frozenset[str]
 
 
 def deliver(tools: Toolbox, award_id: int, now: datetime) -> AwardStatus | None:
@@ -102,7 +84,7 @@ def _claim(tools: Toolbox, award_id: int, now: datetime) -> Job | None:
             wake(session, "award", award_id, again_at)
             session.commit()
             return None
-        job = _job(session, award, enrolment, lease, now)
+        job = job_of(session, award, enrolment, lease, now)
         try:
             session.execute(
                 update(Award)
@@ -137,67 +119,30 @@ def _step_aside(session: Session, award_id: int, now: datetime) -> None:
     session.commit()
 
 
-def _job(session: Session, award: Award, enrolment: Enrolment, lease: str, now: datetime) -> Job:
-    others = select(Award.assertion_id).where(
-        Award.badge_class_id == award.badge_class_id, Award.person_id == award.person_id, Award.id != award.id
-    )
-    former = frozenset(filter(None, session.scalars(others)))
-    connection, recipient = award.course.connection, enrolment.person.badge_address
-    assert connection is not None
-    assert recipient is not None
-    return Job(
-        award_id=award.id,
-        lease=lease,
-        attempt=award.attempts + 1,
-        connection_id=connection.id,
-        server_id=connection.server_id,
-        badge_class_id=award.badge_class.entity_id,
-        opened_at=award.opened_at,
-        award=_new_award(award, recipient.strip().lower(), now),
-        only_look=award.revocation_reason is not None,
-        former=former,
-    )
-
-
-def _new_award(award: Award, recipient: str, now: datetime) -> NewAward:
-    lifetime = Lifetime.parse(award.badge_class.expires)
-    issued_on = min(award.achieved_at, now)
-    return NewAward(
-        recipient=recipient,
-        issued_on=issued_on,
-        narrative=narratives.fill(award),
-        evidence_url=award.rule.evidence_url,
-        notify=award.rule.notify,
-        # Badgr does not apply the lifetime of a badge class by itself (BADGR.md §5).
-        expires=lifetime.end(issued_on) if lifetime else None,
-        # Badgr would refuse a badge that is meant to be earned again: then our own look-up alone guards.
-        allow_duplicate=award.number > 1 and award.rule_version.repeat is not Repeat.ONCE,
-    )
-
-
 def _ensure(client: BadgrClient, job: Job) -> tuple[Assertion | None, str]:
     """Make sure that the assertion exists: look, send, and look again when in doubt (BADGR.md §6.2)."""
-    if found := _look_up(client, job):
-        return found, "Badgr already has it; nothing was sent."
+    for address in filter(None, (job.former_recipient, job.award.recipient)):
+        if found := _look_up(client, job, address):
+            return found, "Badgr already has it; nothing was sent."
     if job.only_look:
         return None, "Badgr never got it: it was taken back before it was sent."
     try:
         return client.award(job.badge_class_id, job.award), "Badgr issued it."
     except DuplicateAwardError:
-        if found := _look_up(client, job):
+        if found := _look_up(client, job, job.award.recipient):
             return found, "Badgr had it already when we sent it."
         raise
     except BadgrError as error:
-        if error.in_doubt and (found := _look_up(client, job)):
+        if error.in_doubt and (found := _look_up(client, job, job.award.recipient)):
             return found, f"Badgr's answer got lost ({error.advice}), but the badge is there."
         raise
 
 
-def _look_up(client: BadgrClient, job: Job) -> Assertion | None:
+def _look_up(client: BadgrClient, job: Job, address: str) -> Assertion | None:
     """The live assertion, else one that was made for this award and is revoked or over: that is not awarded again."""
     # When it was made is told by the server's clock, when it was earned by ours.
     opened_at = job.opened_at - client.clock_behind
-    told = client.find_assertions(job.badge_class_id, job.award.recipient)
+    told = client.find_assertions(job.badge_class_id, address)
     found = [assertion for assertion in told if assertion.entity_id not in job.former]
     newer = [a for a in found if a.created_at is not None and a.created_at >= opened_at]
     live = [a for a in (newer if job.award.allow_duplicate else found) if a.is_live]
@@ -266,18 +211,19 @@ def _finish(
             setattr(award, name, value)
         awarding.add_step(session, award, kind, text, now)
         if award.revocation_reason and award.status is not AwardStatus.REVOKED:
-            _revoke_after_all(session, award, now)
+            _revoke_after_all(session, award, job, now)
         elif award.status is AwardStatus.PENDING:
             wake(session, "award", award.id, award.due_at)
         elif award.status is AwardStatus.ISSUED and award.rule.has_column:
             columns.schedule(session, award, now)
-        awarding.decide_after_revocation(session, award, now)
+        if award.status in GONE:
+            chains.follow_loss(session, award, now)
         session.commit()
         log.info("award_delivery", award_id=award.id, outcome=kind, attempt=job.attempt)
         return award.status
 
 
-def _revoke_after_all(session: Session, award: Award, now: datetime) -> None:
+def _revoke_after_all(session: Session, award: Award, job: Job, now: datetime) -> None:
     """Somebody took it back while it was being sent."""
     if award.status is AwardStatus.ISSUED:
         award.status, award.due_at = AwardStatus.REVOKING, now
@@ -285,8 +231,9 @@ def _revoke_after_all(session: Session, award: Award, now: datetime) -> None:
     elif award.status is AwardStatus.PENDING:
         # Badgr may have it: what became of it is looked up first, and then it is revoked.
         wake(session, "award", award.id, award.due_at)
-    else:
+    elif job.attempt == 1:
         award.status, award.revoked_at = AwardStatus.REVOKED, now
+    # Else Badgr may have it from an attempt before, and does not let us look: that is not said to be revoked.
 
 
 def _pause(attempt: int, asked: float | None) -> float:

@@ -27,6 +27,9 @@ def due_people(session: Session, now: datetime, limit: int = 1000) -> list[int]:
 def evaluate_due(tools: Toolbox, enrolment_id: int, now: datetime) -> None:
     """Decide on somebody if that is due."""
     with tools.database.write() as session:
+        course_id = session.scalar(select(Enrolment.course_id).where(Enrolment.id == enrolment_id))
+        # The course before its people, as events do: a rule that is being changed waits for us, or we for it.
+        session.scalar(select(Course.id).where(Course.id == course_id).with_for_update(read=True))
         enrolment = session.get(Enrolment, enrolment_id, with_for_update=True)
         if enrolment is None or enrolment.evaluate_at is None or enrolment.evaluate_at > now:
             return
@@ -63,10 +66,7 @@ def evaluate(
             # What was just earned once more is looked at no further back.
             gone = {(award.person_id, award.badge_class_id) for award in new}
             before = {key: awards for key, awards in former.items() if key not in gone}
-            fallen = _notice_falls(session, course, {rule.id for rule in rules}, before, book, now)
-            for person_id in {award.person_id for award in fallen if award.badge_class_id in asked}:
-                # Another rule was met by having this badge.
-                awarding.decide_again(session, people[person_id], now)
+            _notice_falls(session, course, {rule.id for rule in rules}, before, book, now)
         opened += new
         left = sorted({award.person_id for award in new if award.badge_class_id in asked})
         if not left:
@@ -102,27 +102,31 @@ def _notice_falls(
     former: Mapping[tuple[int, int], list[Award]],
     book: FactBook,
     now: datetime,
-) -> list[Award]:
-    """Mark what has fallen, and what has risen again; the awards that are taken back for it.
+) -> None:
+    """Mark what has fallen, and what has risen again.
 
     Each award is held against the version that earned it: an edit of the rule takes nothing away by itself.
     """
-    latest = [awards[-1] for awards in former.values() if awards]
+    here = [[award for award in awards if award.course_id == course.id] for awards in former.values()]
+    latest = [awards[-1] for awards in here if awards]
     own = [a for a in latest if a.rule_id in rule_ids and a.status in ALIVE and not a.by_hand]
     # Most were earned by what the rules ask for now, which the book has; former versions may ask for something else.
     old = [award for award in own if award.rule_version.number != award.rule.version]
     if old:
         book = _book_of_versions(session, course, old, book)
-    taken = []
     for award in own:
         decision = decide(award.rule_version.ask, book.of(award.rule_id, award.person_id))
         if not decision.earned:
-            if _fall(session, award, decision.detail, now):
-                taken.append(award)
+            if not decision.still_earned(_met_before(award)):
+                _fall(session, award, decision.detail, now)
         elif award.fell_at is not None and award.fall_kept_at is None:
             award.fell_at, award.fall_detail = None, None
             awarding.add_step(session, award, "risen", f"The results earn it again. {decision.detail}", now)
-    return taken
+
+
+def _met_before(award: Award) -> list[bool]:
+    """Which conditions were met when the badge was earned, in order."""
+    return [bool(reason["met"]) for reason in award.reasons if not reason["group"]]
 
 
 def _book_of_versions(session: Session, course: Course, awards: Sequence[Award], book: FactBook) -> FactBook:
@@ -133,11 +137,10 @@ def _book_of_versions(session: Session, course: Course, awards: Sequence[Award],
     return replace(book, results=facts.results_of(session, course.id, people), badges=badges)
 
 
-def _fall(session: Session, award: Award, detail: str, now: datetime) -> bool:
+def _fall(session: Session, award: Award, detail: str, now: datetime) -> None:
     if award.fell_at is None:
         award.fell_at, award.fall_detail = now, detail[:1000]
         awarding.add_step(session, award, "fell", f"The results do not earn it any more. {detail}", now)
-    if award.rule_version.on_fall is not OnFall.REVOKE or award.fall_kept_at is not None:
-        return False
-    reason = f"The results do not earn it any more. {detail}"
-    return revocation.start(session, award, reason, "The rule", RevokedBy.FALL, now)
+    if award.rule_version.on_fall is OnFall.REVOKE and award.fall_kept_at is None:
+        reason = f"The results do not earn it any more. {detail}"
+        revocation.start(session, award, reason, "The rule", RevokedBy.FALL, now)

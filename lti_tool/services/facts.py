@@ -10,7 +10,18 @@ from sqlalchemy.orm import Session
 from lti_tool.domain.criteria import activities_of, badges_of
 from lti_tool.domain.decision import Decision, Facts, decide
 from lti_tool.domain.events import ResultState
-from lti_tool.models import Activity, Award, AwardStatus, BadgeClass, ExceptionKind, Result, Rule, RuleException
+from lti_tool.models import (
+    Activity,
+    Award,
+    AwardRun,
+    AwardStatus,
+    BadgeClass,
+    ExceptionKind,
+    Result,
+    Rule,
+    RuleException,
+)
+from lti_tool.models.award import UNDECIDED
 from lti_tool.models.result import STATE_COLUMNS, state_of
 
 # An award that is being taken back earns nothing any more.
@@ -87,13 +98,18 @@ def results_of(
 def badges_of_people(
     session: Session, badge_class_ids: Collection[int], person_ids: Sequence[int] | None = None
 ) -> dict[int, dict[int, datetime]]:
-    """Who has earned which of these badge classes, and when first; by person and then by badge class."""
+    """Who has earned which of these badge classes, and when first; by person and then by badge class.
+
+    What waits for a person's word (an approval, the brake) is not earned yet: it may be refused.
+    """
     found: dict[int, dict[int, datetime]] = {}
     if not badge_class_ids:
         return found
     query = (
         select(Award.person_id, Award.badge_class_id, func.min(Award.achieved_at))
-        .where(Award.badge_class_id.in_(badge_class_ids), Award.status.not_in(GONE))
+        .outerjoin(AwardRun, AwardRun.id == Award.run_id)
+        .where(Award.badge_class_id.in_(badge_class_ids), Award.status.not_in(GONE), ~Award.awaits_approval)
+        .where(AwardRun.id.is_(None) | AwardRun.status.not_in(UNDECIDED))
         .group_by(Award.person_id, Award.badge_class_id)
     )
     for ids in _chunks(person_ids):

@@ -57,7 +57,12 @@ def connection_fault(course: Course) -> HoldReason | None:
 
 
 def why_award_held(award: Award, enrolment: Enrolment | None) -> HoldReason | None:
-    """What keeps this award from being sent: a person's decision that it waits for, or else `why_held`."""
+    """What keeps this award from being sent: a person's decision that it waits for, or else `why_held`.
+
+    One that was taken back is only looked for at Badgr.
+    """
+    if award.revocation_reason is not None:
+        return connection_fault(award.course)
     if award.run is not None and award.run.status is RunStatus.WAITING:
         return HoldReason.BRAKE
     if award.awaits_approval:

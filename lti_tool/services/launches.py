@@ -134,12 +134,14 @@ def _store_enrolment(session: Session, course: Course, person: Person, told: Lau
     key = {"course_id": course.id, "person_id": person.id}
     enrolment = get_or_create(session, Enrolment, key, is_test=False, active=True, seen_at=now)
     if enrolment.role is None:
-        # A badge from another course may be all that a rule here waits for.
-        awarding.decide_again(session, enrolment, now)
         matching.note_arrival(session, person)
+    could_earn = awarding.may_earn_here(enrolment)
     enrolment.launch_role, enrolment.is_test = told.role, told.is_test
     enrolment.active, enrolment.seen_at = True, now
     session.flush()
+    if awarding.may_earn_here(enrolment) and not could_earn:
+        # What was done before, or in another course, may be all that a rule here waits for.
+        awarding.decide_again(session, enrolment, now)
 
 
 def _store_visit(

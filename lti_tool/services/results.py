@@ -92,12 +92,14 @@ def find_activity(session: Session, course: Course, ref: ActivityRef, now: datet
     return activity
 
 
-def activity_named(session: Session, course_id: int, title: str) -> int | None:
-    """The activity of this title in a course, rather one that the LMS knows than one that a teacher has named."""
-    order = (Activity.external_id.is_(None), Activity.id)
+def activity_named(session: Session, course_id: int, title: str, kind: str | None = None) -> int | None:
+    """The activity of this title in a course, rather one of this kind, and one that the LMS knows than one that a
+    teacher has named."""
     # Not compared by the database: SQLite knows the small and capital letters of English only.
-    known = session.execute(select(Activity.id, Activity.title).where(Activity.course_id == course_id).order_by(*order))
-    return next((row.id for row in known if same_title(row.title) == same_title(title)), None)
+    query = select(Activity).where(Activity.course_id == course_id).order_by(Activity.id)
+    known = [activity for activity in session.scalars(query) if same_title(activity.title) == same_title(title)]
+    best = min(known, key=lambda a: (kind is not None and a.kind != kind, a.external_id is None), default=None)
+    return best.id if best else None
 
 
 def _own(fact: Fact | None, event: Event, latest: datetime) -> Fact | None:

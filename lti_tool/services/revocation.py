@@ -15,8 +15,9 @@ from lti_tool.errors import ConflictError, InvalidInputError
 from lti_tool.logs import get_logger
 from lti_tool.models import Award, AwardStatus, Connection, RevokedBy
 from lti_tool.models.award import REFUSED
-from lti_tool.services import awarding, issuers, throttle
+from lti_tool.services import awarding, chains, issuers, throttle
 from lti_tool.services.connections import ConnectionBusyError, ConnectionDeadError, with_client
+from lti_tool.services.facts import GONE
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -25,6 +26,8 @@ LONGEST_REASON = 255
 RETRY = timedelta(minutes=1)
 # Badgr has an assertion for such an award, or may have one any moment.
 AT_BADGR = (AwardStatus.ISSUED, AwardStatus.SENDING)
+# Badgr may have what was ever sent and has none of these outcomes from it.
+IN_DOUBT = (AwardStatus.PENDING, AwardStatus.HELD, AwardStatus.FAILED)
 WAITS_FOR_CONNECTION = "The badge is revoked as soon as the course is connected to Badgr again."
 
 
@@ -39,6 +42,7 @@ def request(tools: Toolbox, course_id: int, award_id: int, reason: str, actor: s
             f"reason: must have 1 to {LONGEST_REASON} characters. The learner can read it at Badgr."
         )
     with tools.database.write() as session:
+        awarding.lock_people(session, course_id, select(Award.person_id).where(Award.id == award_id))
         award = awarding.find(session, course_id, award_id, lock=True)
         if award.status in (AwardStatus.REVOKING, AwardStatus.REVOKED) or award.revocation_reason:
             raise ConflictError("This award is revoked already. Reload its page.")
@@ -68,11 +72,13 @@ def start(session: Session, award: Award, reason: str, actor: str, by: RevokedBy
             awarding.add_step(session, award, "failed", f"{actor} wants to revoke it. {issuers.STAFF_ONLY}", now)
         return False
     award.revocation_reason, award.revoked_by, award.advice = reason[:LONGEST_REASON], by, None
-    if award.status is AwardStatus.SENDING or (
-        award.attempts and award.status in (AwardStatus.PENDING, AwardStatus.HELD)
-    ):
-        # Badgr may have it: delivery finds out, sends nothing any more, and has it revoked.
+    if award.status is AwardStatus.SENDING:
+        # Badgr may have it any moment: delivery finds out, sends nothing any more, and has it revoked.
         awarding.add_step(session, award, "revoking", f"{actor} revokes it: {reason}", now)
+    elif award.attempts and award.status in IN_DOUBT:
+        # An answer may have got lost: Badgr is asked, whatever else this award was waiting for.
+        awarding.add_step(session, award, "revoking", f"{actor} revokes it: {reason}", now)
+        awarding.make_due(session, award, now)
     elif award.status is AwardStatus.ISSUED:
         award.status, award.due_at = AwardStatus.REVOKING, now
         awarding.add_step(session, award, "revoking", f"{actor} revokes it: {reason}", now)
@@ -85,6 +91,9 @@ def start(session: Session, award: Award, reason: str, actor: str, by: RevokedBy
             else f"{actor} took it back before it was sent: {reason}"
         )
         awarding.add_step(session, award, "revoked", told, now)
+    if award.status in GONE:
+        session.flush()
+        chains.follow_loss(session, award, now)
     return True
 
 
@@ -205,7 +214,7 @@ def _finish(
         # A revocation that waits for days says so once, not every minute.
         if kind != "retry" or former != text:
             awarding.add_step(session, award, kind, text, now)
-        awarding.decide_after_revocation(session, award, now)
+        chains.follow_loss(session, award, now)
         session.commit()
         log.info("award_revocation", award_id=award_id, outcome=kind)
         return award.status

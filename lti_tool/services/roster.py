@@ -146,9 +146,14 @@ def _note_failure(tools: Toolbox, course_id: int, error: LtiServiceError, now: d
 def _store(session: Session, course: Course, roster: Roster, now: datetime, *, is_whole: bool) -> None:
     course.roster_synced_at, course.roster_error = now, None
     course.roster_differences_url = roster.differences_url
+    active = select(Rule.id).where(Rule.course_id == course.id, Rule.status == RuleStatus.ACTIVE).limit(1)
+    is_in_use = session.scalar(active) is not None
     # In one order for everybody, so that two rosters never wait for each other's locks.
     for member in sorted(roster.members, key=lambda member: member.sub):
-        _store_member(session, course, member, now)
+        enrolment, is_new_learner = _store_member(session, course, member, now)
+        if is_in_use and is_new_learner:
+            # What was done before, or in another course, may be all that a rule here waits for.
+            awarding.decide_again(session, enrolment, now)
     if is_whole:
         _end_absent(session, course, {member.sub for member in roster.members})
     session.flush()
@@ -163,7 +168,8 @@ def _end_absent(session: Session, course: Course, present: set[str]) -> None:
             enrolment.active = False
 
 
-def _store_member(session: Session, course: Course, member: Member, now: datetime) -> None:
+def _store_member(session: Session, course: Course, member: Member, now: datetime) -> tuple[Enrolment, bool]:
+    """Somebody's enrolment, and whether they are a learner who was none before."""
     key = {"platform_id": course.deployment.platform_id, "sub": member.sub}
     person = get_or_create(session, Person, key, name="", created_at=now)
     person.name = member.name or person.name
@@ -179,7 +185,9 @@ def _store_member(session: Session, course: Course, member: Member, now: datetim
     )
     if enrolment.role is None:
         matching.note_arrival(session, person)
+    could_earn = awarding.may_earn_here(enrolment)
     enrolment.roster_role = member.role
     enrolment.is_test = enrolment.is_test or member.is_test
     enrolment.active = member.active
     enrolment.seen_at = now
+    return enrolment, awarding.may_earn_here(enrolment) and not could_earn

@@ -17,13 +17,14 @@ from lti_tool.models import (
     BadgeClass,
     Connection,
     Course,
+    Enrolment,
     Person,
     Rule,
     RuleStatus,
     RuleVersion,
     RunCause,
 )
-from lti_tool.services import awarding, chains, drafts, facts, issuers, narratives, runs, standings
+from lti_tool.services import awarding, drafts, facts, issuers, narratives, repeats, runs, standings
 from lti_tool.services.drafts import Draft
 from lti_tool.services.standings import Standing, Subject
 from lti_tool.toolbox import Toolbox
@@ -90,15 +91,15 @@ def effect(session: Session, course_id: int, rule_id: int, draft: Draft) -> Effe
     """Whom an edit would add or drop; nothing is stored."""
     rule = find(session, course_id, rule_id)
     draft = drafts.with_known(session, course_id, draft)
-    subject = Subject(draft.ask, course_id, rule_id, rule.badge_class_id)
+    subject = Subject(draft.ask, course_id, rule_id, rule.badge_class_id, draft.repeat)
     now_earned = standings.survey(session, subject)
-    owners = standings.owners_of(session, rule.badge_class_id)
+    owners, barred = repeats.holders(session, rule.badge_class_id, course_id, draft.repeat)
     earners = standings.earners(session, subject)
-    before = standings.earners(session, Subject(rule.ask, course_id, rule_id, rule.badge_class_id))
-    added = [standing for standing in now_earned.earned if not standing.has_badge]
+    before = standings.earners(session, standings.subject_of(rule))
+    added = [standing for standing in now_earned.earned if standing.may_earn]
     dropped = sorted((before & owners) - earners)
     names = session.scalars(select(Person).where(Person.id.in_(dropped[: standings.SHOWN])).order_by(Person.name))
-    return Effect(added, len(earners - owners), [person.display_name for person in names], len(dropped))
+    return Effect(added, len(earners - barred), [person.display_name for person in names], len(dropped))
 
 
 def edit(tools: Toolbox, course_id: int, rule_id: int, person_id: int, draft: Draft, now: datetime) -> AwardRun | None:
@@ -147,6 +148,7 @@ def activate(
         _start_counting(session, rule, person_id, now, also_earned_before=also_earned_before)
         rule.status, rule.activated_at = RuleStatus.ACTIVE, now
         run = _award_all(session, tools, rule, RunCause.SWITCH_ON, person_id, now)
+        _catch_up(session, rule, now)
         session.commit()
         log.info("rule_activated", rule_id=rule_id, course_id=course_id)
         return run
@@ -196,20 +198,25 @@ def _award_all(
     """Open an award for everybody who has earned it, as one run."""
     who = session.get_one(Person, person_id).display_name
     run = runs.begin(session, rule.course_id, cause, who, now, rule_id=rule.id)
-    earners = standings.earners(session, Subject(rule.ask, rule.course_id, rule.id, rule.badge_class_id))
+    earners = standings.earners(session, standings.subject_of(rule))
     book = facts.read_facts(session, rule.course_id, [rule], sorted(earners))
     former = awarding.awards_of(session, [rule.badge_class_id], sorted(earners))
     enrolments = session.scalars(awarding.learner_query(rule.course_id)).all()
-    opened = []
     for enrolment in enrolments:
         if enrolment.person_id in earners:
             earned = awarding.achievement(rule, book.decide(rule, enrolment.person_id), book, now)
             own = former.get((enrolment.person_id, rule.badge_class_id), [])
-            if award := awarding.open_award(session, rule, enrolment, earned, now, run, own):
-                opened.append(award)
-    chains.follow(session, opened, now)
+            awarding.open_award(session, rule, enrolment, earned, now, run, own)
     runs.finish(session, run, tools.settings, now)
     return run
+
+
+def _catch_up(session: Session, rule: Rule, now: datetime) -> None:
+    """Have everybody with the badge decided on again: their results may have fallen while the rule was not on."""
+    alive = select(Award.person_id).where(Award.rule_id == rule.id, Award.status.not_in(facts.GONE))
+    query = select(Enrolment).where(Enrolment.course_id == rule.course_id, Enrolment.person_id.in_(alive))
+    for enrolment in session.scalars(query):
+        awarding.decide_again(session, enrolment, now)
 
 
 def _start_counting(session: Session, rule: Rule, person_id: int, now: datetime, *, also_earned_before: bool) -> None:

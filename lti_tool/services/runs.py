@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from lti_tool.domain.criteria import badges_of
 from lti_tool.errors import ConflictError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import (
@@ -15,6 +16,7 @@ from lti_tool.models import (
     Course,
     Event,
     EventStatus,
+    Person,
     RevokedBy,
     Rule,
     RuleException,
@@ -22,7 +24,7 @@ from lti_tool.models import (
     RunCause,
     RunStatus,
 )
-from lti_tool.services import awarding, issuers, revocation
+from lti_tool.services import awarding, chains, evaluation, facts, issuers, revocation
 from lti_tool.settings import Settings
 from lti_tool.toolbox import Toolbox
 
@@ -75,6 +77,7 @@ def finish(session: Session, run: AwardRun, settings: Settings, now: datetime) -
     if run.status is not RunStatus.OPEN:
         return run.status is RunStatus.RELEASED
     session.flush()
+    awarding.lock_people(session, run.course_id, select(Award.person_id).where(Award.run_id == run.id))
     count = session.scalar(select(func.count()).where(Award.run_id == run.id)) or 0
     if count == 0 and run.cause in (RunCause.PULL, RunCause.REPLAY, RunCause.EXCEPTION):
         # Results are read every hour: an act that awarded nothing is nothing to look at. Nor is an exception.
@@ -85,6 +88,8 @@ def finish(session: Session, run: AwardRun, settings: Settings, now: datetime) -
     awarding.release(session, now, run_id=run.id)
     if run.status is RunStatus.WAITING:
         log.warning("run_waits", run_id=run.id, course_id=run.course_id, awards=count)
+    else:
+        _earn_more(session, run, now)
     return run.status is RunStatus.RELEASED
 
 
@@ -125,13 +130,15 @@ def finish_left_open(tools: Toolbox, now: datetime) -> None:
 def confirm(tools: Toolbox, course_id: int, run_id: int, who: str, now: datetime) -> int:
     """Let the awards of a waiting run go out; how many do at once. Raises NotFoundError, ConflictError."""
     with tools.database.write() as session:
+        awarding.lock_people(session, course_id, select(Award.person_id).where(Award.run_id == run_id))
         run = find(session, course_id, run_id, lock=True)
         if run.status is not RunStatus.WAITING:
             raise ConflictError("Somebody has decided on these awards already. Reload the page to see what they said.")
         run.status, run.decided_by, run.decided_at = RunStatus.RELEASED, who[:200], now
         session.flush()
         awarding.release(session, now, run_id=run.id)
-        going = (Award.run_id == run.id) & (Award.status != AwardStatus.HELD)
+        _earn_more(session, run, now)
+        going = (Award.run_id == run.id) & Award.status.not_in((AwardStatus.HELD, *facts.GONE))
         count = session.scalar(select(func.count()).where(going)) or 0
         session.commit()
         log.info("run_confirmed", run_id=run_id, course_id=course_id)
@@ -145,6 +152,7 @@ def undo(tools: Toolbox, course_id: int, run_id: int, who: str, now: datetime) -
     again. Raises NotFoundError, ConflictError. The people may earn the badge again.
     """
     with tools.database.write() as session:
+        awarding.lock_people(session, course_id, select(Award.person_id).where(Award.run_id == run_id))
         run = find(session, course_id, run_id, lock=True)
         if run.status is RunStatus.UNDONE:
             raise ConflictError("These awards were taken back already.")
@@ -172,6 +180,19 @@ def find(session: Session, course_id: int, run_id: int, *, lock: bool = False) -
     if run is None:
         raise NotFoundError("There are no such awards in this course.")
     return run
+
+
+def _earn_more(session: Session, run: AwardRun, now: datetime) -> None:
+    """What the badges of a run earn further in its course belongs to the run: undone with it, too."""
+    rules = session.scalars(select(Rule).where(Rule.course_id == run.course_id, Rule.status == RuleStatus.ACTIVE))
+    asked = set[int]().union(*(badges_of(rule.criteria) for rule in rules))
+    query = select(Award).where(Award.run_id == run.id, Award.status.not_in(facts.GONE), ~Award.awaits_approval)
+    awards = session.scalars(query).all()
+    people = sorted({award.person_id for award in awards if award.badge_class_id in asked})
+    for start in range(0, len(people), facts.CHUNK):
+        some = select(Person.id).where(Person.id.in_(people[start : start + facts.CHUNK]))
+        evaluation.evaluate(session, run.course, awarding.lock_people(session, run.course_id, some), now, run)
+    chains.follow(session, awards, now, but_course_id=run.course_id)
 
 
 def _act(key: str) -> str:

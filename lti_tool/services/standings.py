@@ -21,10 +21,10 @@ from lti_tool.domain.criteria import (
 )
 from lti_tool.domain.decision import CLOSE, Decision, Facts, decide
 from lti_tool.domain.events import ResultState
-from lti_tool.models import Activity, Award, Course, Enrolment, HoldReason, Person, Result, RuleException
+from lti_tool.models import Activity, Course, Enrolment, HoldReason, Person, Repeat, Result, Rule, RuleException
 from lti_tool.models.result import STATE_COLUMNS, state_of
-from lti_tool.services import awarding, facts, holding
-from lti_tool.services.facts import GONE, FactBook
+from lti_tool.services import awarding, facts, holding, repeats
+from lti_tool.services.facts import FactBook
 
 SHOWN = 100
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -41,22 +41,32 @@ Learner = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Subject:
-    """What is looked at: an ask in a course, with the rule whose exceptions count and the badge that it is about."""
+    """What is looked at: an ask in a course, with the rule whose exceptions count and the badge that it is about.
+
+    `repeat` says whose former awards of the badge keep them from earning it.
+    """
 
     ask: Ask
     course_id: int
     rule_id: int | None = None
     badge_class_id: int | None = None
+    repeat: Repeat = Repeat.ONCE
+
+
+def subject_of(rule: Rule) -> Subject:
+    """A rule as it is now."""
+    return Subject(rule.ask, rule.course_id, rule.id, rule.badge_class_id, rule.current.repeat)
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How one learner stands: why, whether they have the badge, and what would keep it from going out."""
+    """How one learner stands: why, whether they have the badge, may earn it (again), and what would hold it back."""
 
     person_id: int
     name: str
     decision: Decision
     has_badge: bool
+    may_earn: bool
     hold: HoldReason | None
 
 
@@ -85,12 +95,12 @@ def survey(session: Session, subject: Subject, names: int = SHOWN) -> Survey:
     course = session.get_one(Course, subject.course_id)
     learners = _learners(session, subject.course_id)
     verdicts = _verdicts(session, subject, [learner[0] for learner in learners])
-    owners = owners_of(session, subject.badge_class_id)
+    owners, barred = repeats.holders(session, subject.badge_class_id, subject.course_id, subject.repeat)
     earned, close, unreachable, new = [], [], [], 0
     for learner, (is_earned, is_close) in zip(learners, verdicts, strict=True):
         if is_earned:
             earned.append(learner)
-            if learner[0] not in owners:
+            if learner[0] not in barred:
                 new += 1
                 if _hold(course, learner) is not None:
                     unreachable.append(learner)
@@ -107,6 +117,7 @@ def survey(session: Session, subject: Subject, names: int = SHOWN) -> Survey:
                 people[learner[0]],
                 decide(subject.ask, book.of(subject.rule_id or 0, learner[0])),
                 learner[0] in owners,
+                learner[0] not in barred,
                 _hold(course, learner),
             )
             for learner in group[:names]
@@ -121,12 +132,6 @@ def earners(session: Session, subject: Subject) -> set[int]:
     people = [learner[0] for learner in _learners(session, subject.course_id)]
     verdicts = _verdicts(session, subject, people)
     return {person_id for person_id, (earned, _) in zip(people, verdicts, strict=True) if earned}
-
-
-def owners_of(session: Session, badge_class_id: int | None) -> set[int]:
-    """The people who have this badge, or are about to."""
-    query = select(Award.person_id).where(Award.badge_class_id == badge_class_id, Award.status.not_in(GONE))
-    return set(session.scalars(query)) if badge_class_id is not None else set()
 
 
 def _learners(session: Session, course_id: int) -> Sequence[Learner]:

@@ -1,11 +1,17 @@
 """A course that was copied in the LMS is offered the rules of the former one; they award nothing until confirmed."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from sqlalchemy import select
 
-from lti_tool.models import Award, Deployment, Rule, RuleStatus
+from lti_tool.domain.criteria import Completed, ScoreAtLeast, all_of
+from lti_tool.domain.events import ActivityRef
+from lti_tool.domain.launch import Role
+from lti_tool.models import Award, Course, Deployment, Enrolment, Rule, RuleStatus
 from lti_tool.sandbox.visitor import Visitor
+from lti_tool.services import copies, results
+from tests.scene import Scene
 from tests.world import BIOLOGY, LEARNER, TEACHER, World
 
 COPY = "52"
@@ -112,3 +118,28 @@ def test_a_link_to_one_badge_opens_the_copied_rule(world: World) -> None:
     world.launch(TEACHER, COPY).submit("/copy", button=("decision", "take"))
     teacher = Visitor().open(f"{world.lms_url}/courses/{COPY}/badges?as={TEACHER}&link={link}")
     assert teacher.submit("/lti/login").submit().url.endswith("/rules/2")
+
+
+def test_activities_of_one_name_are_told_apart_by_their_kind(database_url: str, tmp_path: Path) -> None:
+    scene = Scene(database_url, tmp_path)
+    target = scene.add_course("102")
+
+    def make(course_id: int, kind: str) -> int:
+        with scene.tools.database.write() as session:
+            course = session.get_one(Course, course_id)
+            key = results.find_activity(session, course, ActivityRef(f"{kind}-1", "Week 1", kind), scene.now).id
+            session.commit()
+            return key
+
+    module, quiz = make(scene.course_id, "module"), make(scene.course_id, "quiz")
+    there = {"quiz": make(target, "quiz"), "module": make(target, "module")}
+    key = scene.rule(all_of(ScoreAtLeast(quiz, 80), Completed(module)))
+    with scene.tools.database.write() as session:
+        enrolment = Enrolment(course_id=target, person_id=scene.teacher_id, seen_at=scene.now)
+        enrolment.launch_role = Role.INSTRUCTOR
+        session.add(enrolment)
+        session.commit()
+    made = copies.copy_to(scene.tools, scene.course_id, key, target, scene.teacher_id, scene.now)
+    expected = all_of(ScoreAtLeast(there["quiz"], 80), Completed(there["module"]))
+    assert scene.rule_of(made).criteria == expected
+    scene.tools.database.dispose()

@@ -395,3 +395,15 @@ def test_an_exception_waits_for_an_edit_under_way_and_is_decided_by_what_it_left
         granted = waits.result(timeout=20)
     assert (granted.people, granted.awards) == (1, 1)
     assert len(awards(world)) == before + 1
+
+
+@pytest.mark.parametrize("ending", [b"\r", b"\n", b"\r\n"])
+def test_a_table_may_end_its_lines_in_any_way(world: World, ending: bytes) -> None:
+    answer = upload(switched_on(world), ending.join([b"learner,action,note", LEARNER.encode() + b",award,Helped", b""]))
+    assert answer.status_code == 200, words(answer)
+
+
+def test_a_table_with_a_first_line_without_end_is_refused_in_words(world: World) -> None:
+    answer = upload(switched_on(world), b"learner,action," + b"x" * 140_000 + b"\r\n")
+    assert answer.status_code == 422
+    assert "The first line cannot be read" in words(answer)

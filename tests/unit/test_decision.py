@@ -268,6 +268,25 @@ def test_a_result_that_is_hidden_never_earns(
     assert with_hidden.earned is decide(ask, replace(known, results=without)).earned
 
 
+@given(asks(), facts(), ACTIVITIES, grades(), progresses())
+def test_a_result_that_is_hidden_takes_nothing_away(
+    ask: Ask, known: Facts, activity: int, hidden_grade: GradeFact, hidden_progress: ProgressFact
+) -> None:
+    hidden = ResultState(replace(hidden_grade, released=False), replace(hidden_progress, released=False))
+    before = decide(ask, known)
+    after = decide(ask, replace(known, results=dict(known.results) | {activity: hidden}))
+    assert after.still_earned([reason.met for reason in before.reasons]) is (before.earned or after.earned)
+
+
+@given(asks(), facts(), facts())
+def test_what_counts_takes_away_what_it_does_not_earn(ask: Ask, known: Facts, later: Facts) -> None:
+    before, after = decide(ask, known), decide(ask, later)
+    still = after.still_earned([reason.met for reason in before.reasons])
+    assert still or not after.earned
+    if all(reason.counts for reason in after.reasons):
+        assert still is after.earned
+
+
 @settings(max_examples=200)
 @given(asks(), facts(), ACTIVITIES)
 def test_being_excused_never_takes_a_badge_away(ask: Ask, known: Facts, activity: int) -> None:

@@ -75,7 +75,7 @@ def live_preview(
 ) -> Preview:
     """How the class would stand with a draft; nothing is stored."""
     known = drafts.with_known(session, course_id, draft)
-    return preview(session, Subject(known.ask, course_id, rule_id, badge_class_id), NAMES)
+    return preview(session, Subject(known.ask, course_id, rule_id, badge_class_id, draft.repeat), NAMES)
 
 
 def _own(session: Session, course: Course, badge: int | str | None) -> int | None:

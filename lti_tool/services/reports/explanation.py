@@ -21,7 +21,7 @@ from lti_tool.models import (
     RuleException,
     RuleStatus,
 )
-from lti_tool.services import awarding, facts, holding, rules
+from lti_tool.services import awarding, facts, holding, repeats, rules
 from lti_tool.services.facts import GONE
 from lti_tool.services.reports.common import (
     BadgeView,
@@ -174,7 +174,7 @@ def _summary(
         steps = decision.root.steps
         text = f"Not earned yet: {steps} {'condition is' if steps == 1 else 'conditions are'} missing."
         return "progress" if decision.progress else "none", text, None
-    if awarding.number_after(rule, awards, by_hand=False) is None:
+    if repeats.number_after(rule, awards, by_hand=False) is None:
         return "revoked", NOT_APPROVED if counted and counted[-1].was_refused else TAKEN_BACK, None
     return "on_the_way", ABOUT_TO, None
 

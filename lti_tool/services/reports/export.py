@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.domain.criteria import badges_of, conditions, describe
 from lti_tool.models import Award, Course, Enrolment, Person, Rule
-from lti_tool.services import awarding, facts, rules
+from lti_tool.services import awarding, facts, repeats, rules
 from lti_tool.services.facts import CHUNK, FactBook
 from lti_tool.services.reports.common import ReasonView, events_of, reason_views, with_event
 from lti_tool.services.reports.learners import cell
@@ -123,18 +123,10 @@ def _rows(session: Session, chosen: Scope, people: Sequence[int]) -> list[Row]:
         select(Rule).where(Rule.id.in_(chosen.rule_ids)).options(joinedload(Rule.badge_class)).order_by(Rule.id)
     ).all()
     book = facts.read_facts(session, chosen.course_id, found, people)
-    awards = {
-        (award.person_id, award.badge_class_id): award
-        for award in session.scalars(
-            select(Award)
-            .where(Award.person_id.in_(people), Award.badge_class_id.in_([rule.badge_class_id for rule in found]))
-            .options(joinedload(Award.rule_version))
-            .order_by(Award.number)
-        )
-    }
+    awards = awarding.awards_of(session, [rule.badge_class_id for rule in found], people)
     by_key = {person.id: person for person in session.scalars(select(Person).where(Person.id.in_(people)))}
     rows = [
-        _row(chosen, rule, by_key[key], awards.get((key, rule.badge_class_id)), book)
+        _row(chosen, rule, by_key[key], repeats.latest_of(rule, awards.get((key, rule.badge_class_id), [])), book)
         for key in people
         if key in by_key
         for rule in found

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.domain.criteria import describe
 from lti_tool.domain.decision import last_day
-from lti_tool.models import Award, AwardStatus, HoldReason, RevokedBy, Rule, RuleStatus
-from lti_tool.services import facts
+from lti_tool.models import Award, AwardStatus, HoldReason, Rule, RuleStatus
+from lti_tool.services import awarding, facts, repeats
 from lti_tool.services.facts import FactBook
 from lti_tool.services.reports.common import BadgeView, ReasonView, badge_view, reason_views, state_of
 
@@ -95,9 +95,10 @@ def learner_report(session: Session, course_id: int, person_id: int, now: dateti
     ).all()
     # Of several rules for one badge the last, rather one that is in use: those that are archived stand first.
     shown = {rule.badge_class_id: rule for rule in rules}
-    query = select(Award).where(Award.person_id == person_id, Award.badge_class_id.in_(shown))
     # Each badge once, as it stands now: of one that was earned again, the newest.
-    awards = {award.badge_class_id: award for award in session.scalars(query.order_by(Award.number))}
+    numbered = awarding.awards_of(session, list(shown), [person_id])
+    latest = {key: repeats.latest_of(rule, numbered.get((person_id, key), [])) for key, rule in shown.items()}
+    awards = {key: award for key, award in latest.items() if award is not None}
     book = facts.read_facts(session, course_id, rules, [person_id])
     # An archived rule shows what it has awarded: whoever has the badge keeps it.
     earned = [
@@ -108,7 +109,8 @@ def learner_report(session: Session, course_id: int, person_id: int, now: dateti
     still_open = [
         _open(rule, book, person_id, now)
         for rule in rules
-        if rule.status is RuleStatus.ACTIVE and _may_be_earned(awards.get(rule.badge_class_id))
+        if rule.status is RuleStatus.ACTIVE
+        and repeats.may_earn(rule.current.repeat, course_id, numbered.get((person_id, rule.badge_class_id), []))
     ]
     return LearnerReport(earned, still_open)
 
@@ -135,12 +137,6 @@ def _detail(award: Award, status: str) -> str:
     if status == "revoked" and award.revocation_reason:
         return f"{DETAIL[status]} The reason given: {award.revocation_reason}"
     return DETAIL[status]
-
-
-def _may_be_earned(award: Award | None) -> bool:
-    # What results or a mistake took back may be earned again.
-    again = (RevokedBy.FALL, RevokedBy.UNDO)
-    return award is None or (award.status is AwardStatus.REVOKED and award.revoked_by in again)
 
 
 def _open(rule: Rule, book: FactBook, person_id: int, now: datetime) -> OpenBadge:

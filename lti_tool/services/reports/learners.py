@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.domain.decision import Decision
 from lti_tool.models import Award, Enrolment, Person, Rule, RuleStatus
-from lti_tool.services import awarding, facts
+from lti_tool.services import awarding, facts, repeats
 from lti_tool.services.reports.common import STATE, BadgeView, badge_view, label_of, state_of
 from lti_tool.services.rules import is_of_interest
 
@@ -78,18 +78,12 @@ def learner_table(session: Session, course_id: int, query: str, page: int, show:
 def cells_of(session: Session, course_id: int, rules: Sequence[Rule], people: Sequence[int]) -> dict[int, list[Cell]]:
     """For each of these people (a page of them) a cell for each rule."""
     book = facts.read_facts(session, course_id, rules, people)
-    awards = {
-        (award.person_id, award.badge_class_id): award
-        for award in session.scalars(
-            select(Award)
-            .where(Award.person_id.in_(people), Award.badge_class_id.in_([rule.badge_class_id for rule in rules]))
-            .order_by(Award.number)
-        )
-    }
-    return {
-        key: [cell(rule, awards.get((key, rule.badge_class_id)), book.decide(rule, key)) for rule in rules]
-        for key in people
-    }
+    awards = awarding.awards_of(session, [rule.badge_class_id for rule in rules], people)
+
+    def latest(rule: Rule, person_id: int) -> Award | None:
+        return repeats.latest_of(rule, awards.get((person_id, rule.badge_class_id), []))
+
+    return {key: [cell(rule, latest(rule, key), book.decide(rule, key)) for rule in rules] for key in people}
 
 
 def _head(rule: Rule) -> BadgeView:

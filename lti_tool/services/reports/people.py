@@ -13,7 +13,6 @@ from lti_tool.services import awarding, facts, rules, standings
 from lti_tool.services.reports.common import BadgeView, badge_view
 from lti_tool.services.reports.explanation import ExceptionView, exceptions_of_rule
 from lti_tool.services.reports.learners import Cell, cells_of
-from lti_tool.services.standings import Subject
 
 PAGE_SIZE = 50
 SHOWS = ("all", "approval", "exceptions")
@@ -84,7 +83,7 @@ def lacking_approval(session: Session, rule: Rule) -> set[int]:
     """The people who would have earned it, were they approved."""
     if not asks_approval(rule.criteria):
         return set()
-    subject = Subject(rule.ask, rule.course_id, rule.id, rule.badge_class_id)
+    subject = standings.subject_of(rule)
     approved = replace(subject, ask=replace(rule.ask, criteria=granted(rule.criteria)))
     return standings.earners(session, approved) - standings.earners(session, subject)
 

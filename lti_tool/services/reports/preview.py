@@ -7,10 +7,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lti_tool.domain.decision import Decision
-from lti_tool.models import Award, AwardStatus, Course
+from lti_tool.models import Award, AwardStatus, Course, Repeat
 from lti_tool.services import facts, holding, standings
 from lti_tool.services.reports.common import label_of, state_of
 from lti_tool.services.standings import Standing, Subject
+
+NOT_AGAIN = "Taken back; not awarded again by itself"
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,9 @@ def preview(session: Session, subject: Subject, names: int = standings.SHOWN) ->
     course = session.get_one(Course, subject.course_id)
     titles = facts.activity_titles(session, subject.course_id)
     return Preview(
-        earned=people(session, found.earned, titles, subject.badge_class_id),
-        close=people(session, found.close, titles, subject.badge_class_id),
-        unreachable=people(session, found.unreachable, titles, subject.badge_class_id),
+        earned=people(session, found.earned, titles, subject),
+        close=people(session, found.close, titles, subject),
+        unreachable=people(session, found.unreachable, titles, subject),
         earned_count=found.earned_count,
         close_count=found.close_count,
         unreachable_count=found.unreachable_count,
@@ -63,17 +65,21 @@ def preview(session: Session, subject: Subject, names: int = standings.SHOWN) ->
 
 
 def people(
-    session: Session, found: Sequence[Standing], titles: Mapping[int, str], badge_class_id: int | None
+    session: Session, found: Sequence[Standing], titles: Mapping[int, str], subject: Subject
 ) -> list[PreviewPerson]:
     """The learners of a list, each with what is worth knowing; `titles` are those of the activities."""
     owners = [standing.person_id for standing in found if standing.has_badge]
-    query = select(Award).where(Award.badge_class_id == badge_class_id, Award.person_id.in_(owners))
+    query = select(Award).where(Award.badge_class_id == subject.badge_class_id, Award.person_id.in_(owners))
+    if subject.repeat is Repeat.PER_TERM:
+        query = query.where(Award.course_id == subject.course_id)
     awards = {award.person_id: award for award in session.scalars(query.order_by(Award.number))} if owners else {}
     return [_person(standing, titles, awards.get(standing.person_id)) for standing in found]
 
 
 def _person(standing: Standing, titles: Mapping[int, str], award: Award | None) -> PreviewPerson:
     note = None if standing.hold is None or standing.has_badge else holding.HOLD_LABEL[standing.hold]
+    if not standing.has_badge and not standing.may_earn:
+        note = NOT_AGAIN
     is_there = award is not None and award.status is AwardStatus.ISSUED
     return PreviewPerson(
         standing.person_id,

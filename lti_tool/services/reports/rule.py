@@ -21,12 +21,11 @@ from lti_tool.models import (
     RunCause,
     RunStatus,
 )
-from lti_tool.services import columns, copies, decisions, facts, rules
+from lti_tool.services import columns, copies, decisions, facts, rules, standings
 from lti_tool.services.copies import Target
 from lti_tool.services.drafts import Draft
 from lti_tool.services.reports.common import BadgeView, badge_view, label_of, state_of
 from lti_tool.services.reports.preview import Preview, PreviewPerson, people, preview
-from lti_tool.services.standings import Subject
 
 SHOWN = 100
 
@@ -130,7 +129,7 @@ def rule_report(session: Session, course_id: int, rule_id: int, person_id: int) 
     is_asleep = rule.copied_from_id is not None and rule.activated_at is None
     return RuleReport(
         rule=_rule_view(session, rule),
-        preview=preview(session, Subject(rule.ask, course_id, rule.id, rule.badge_class_id)),
+        preview=preview(session, standings.subject_of(rule)),
         versions=_versions(session, rule),
         awards=_awards(session, rule),
         copied_activities=named if is_asleep else [],
@@ -152,7 +151,7 @@ def change_report(session: Session, course_id: int, rule_id: int, draft: Draft, 
     return Change(
         _sentence(session, rule),
         after,
-        people(session, effect.added, facts.activity_titles(session, course_id), rule.badge_class_id),
+        people(session, effect.added, facts.activity_titles(session, course_id), standings.subject_of(rule)),
         effect.added_count,
         effect.dropped,
         effect.dropped_count,

@@ -1,0 +1,75 @@
+"""What one attempt to send an award needs to know, read in the transaction that claims the award."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from lti_tool.badgr.assertions import NewAward
+from lti_tool.badgr.types import Lifetime
+from lti_tool.models import Award, Enrolment, Repeat
+from lti_tool.services import narratives
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one attempt needs to know, read while the award was claimed."""
+
+    award_id: int
+    lease: str
+    attempt: int
+    connection_id: int
+    server_id: int
+    badge_class_id: str
+    opened_at: datetime
+    award: NewAward
+    # It was taken back meanwhile: only find out whether Badgr has it.
+    only_look: bool
+    # The other address that an earlier attempt was for: Badgr may have the badge there.
+    former_recipient: str | None
+    # What Badgr has of earlier times that this person earned the badge.
+    former: frozenset[str]
+
+
+def job_of(session: Session, award: Award, enrolment: Enrolment, lease: str, now: datetime) -> Job:
+    """The next attempt at an award that nothing holds back."""
+    others = select(Award.assertion_id).where(
+        Award.badge_class_id == award.badge_class_id, Award.person_id == award.person_id, Award.id != award.id
+    )
+    former = frozenset(filter(None, session.scalars(others)))
+    connection, tried = award.course.connection, award.recipient if award.attempts else None
+    # Of somebody who has no address any more, what was sent before can still be looked for.
+    recipient = (enrolment.person.badge_address or tried or "").strip().lower()
+    assert connection is not None
+    assert recipient
+    return Job(
+        award_id=award.id,
+        lease=lease,
+        attempt=award.attempts + 1,
+        connection_id=connection.id,
+        server_id=connection.server_id,
+        badge_class_id=award.badge_class.entity_id,
+        opened_at=award.opened_at,
+        award=_new_award(award, recipient, now, has_others=bool(former)),
+        only_look=award.revocation_reason is not None,
+        former_recipient=tried if tried != recipient else None,
+        former=former,
+    )
+
+
+def _new_award(award: Award, recipient: str, now: datetime, *, has_others: bool) -> NewAward:
+    lifetime = Lifetime.parse(award.badge_class.expires)
+    issued_on = min(award.achieved_at, now)
+    return NewAward(
+        recipient=recipient,
+        issued_on=issued_on,
+        narrative=narratives.fill(award),
+        evidence_url=award.rule.evidence_url,
+        notify=award.rule.notify,
+        # Badgr does not apply the lifetime of a badge class by itself (BADGR.md §5).
+        expires=lifetime.end(issued_on) if lifetime else None,
+        # Badgr would refuse a badge that is meant to be earned again: then our own look-up alone guards.
+        # They may go out in another order than they were earned in.
+        allow_duplicate=(award.number > 1 or has_others) and award.rule_version.repeat is not Repeat.ONCE,
+    )

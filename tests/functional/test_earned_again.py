@@ -1,0 +1,206 @@
+"""Nobody is forgotten: who lost a badge and earns it still, came back, or earns it elsewhere or by another rule."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from lti_tool.domain.criteria import BadgeEarned, Completed, ScoreAtLeast, all_of, any_of
+from lti_tool.domain.launch import Role
+from lti_tool.lti.nrps import Member, Roster
+from lti_tool.models import Course, Enrolment, OnFall, Repeat
+from lti_tool.services import by_hand, roster, rules, runs
+from lti_tool.services.by_hand import Line
+from lti_tool.services.reports.explanation import explain
+from tests.scene import START, Scene
+
+
+@pytest.fixture
+def scene(database_url: str, tmp_path: Path) -> Iterator[Scene]:
+    scene = Scene(database_url, tmp_path)
+    scene.enrol("lea", "ola")
+    yield scene
+    scene.tools.database.dispose()
+
+
+def quiz_rule(scene: Scene, title: str = "quiz", course_id: int | None = None, **draft: object) -> int:
+    criteria = ScoreAtLeast(scene.activity(title, course_id), 80)
+    return scene.rule(criteria, course_id=course_id, **draft)  # type: ignore[arg-type]
+
+
+def another_course(scene: Scene, *subs: str) -> int:
+    key = scene.add_course("102")
+    scene.enrol(*subs, course_id=key)
+    return key
+
+
+def read_roster(scene: Scene, *subs: str, role: Role = Role.LEARNER) -> None:
+    members = tuple(
+        Member(sub=s, name=s.title(), email=f"{s}@example.org", role=role, active=True, is_test=False, aliases=())
+        for s in subs
+    )
+    with scene.tools.database.write() as session:
+        course = session.get_one(Course, scene.course_id)
+        roster._store(session, course, Roster(members, None), scene.now, is_whole=True)
+        session.commit()
+    scene.settle()
+
+
+def said_of(scene: Scene, rule_id: int, sub: str) -> str:
+    (person_id,) = scene.person_ids(sub)
+    with scene.tools.database.read() as session:
+        return explain(session, scene.rule_of(rule_id).course_id, rule_id, person_id).summary
+
+
+@pytest.mark.parametrize("is_issued", [True, False])
+def test_a_second_rule_gives_what_the_first_took_back(scene: Scene, is_issued: bool) -> None:
+    quiz_rule(scene, "quiz", on_fall=OnFall.REVOKE)
+    second = quiz_rule(scene, "exam", on_fall=OnFall.REVOKE)
+    for title in ("quiz", "exam"):
+        scene.grade("lea", title, 9)
+    if is_issued:
+        scene.issue()
+    scene.grade("lea", "quiz", 4)
+    if is_issued:
+        scene.issue()
+    assert scene.statuses("lea") == ["revoked", "pending"]
+    assert "is being opened" not in said_of(scene, second, "lea")
+
+
+def test_another_course_gives_what_the_first_took_back(scene: Scene) -> None:
+    there = another_course(scene, "lea")
+    quiz_rule(scene, on_fall=OnFall.REVOKE)
+    quiz_rule(scene, course_id=there)
+    scene.grade("lea", "quiz", 9)
+    scene.grade("lea", "quiz", 9, context="102")
+    scene.issue()
+    assert scene.statuses("lea") == ["issued"]
+    scene.grade("lea", "quiz", 1)
+    scene.issue()
+    assert scene.statuses("lea") == ["revoked", "pending"]
+
+
+def test_results_give_what_was_undone_by_hand(scene: Scene) -> None:
+    key = quiz_rule(scene)
+    (lea,) = scene.person_ids("lea")
+    lines = [Line(lea, "award", "Helped")]
+    by_hand.carry_out(scene.tools, scene.course_id, key, lines, scene.teacher_id, scene.now)
+    run_id = scene.run().id
+    scene.grade("lea", "quiz", 9)
+    runs.undo(scene.tools, scene.course_id, run_id, "Terry", scene.now)
+    scene.settle()
+    assert scene.statuses("lea") == ["revoked", "pending"]
+
+
+def test_an_award_of_an_assistant_does_not_keep_the_learner_from_the_badge(scene: Scene) -> None:
+    """She assisted in one course, where nothing is sent to her, and learns in another."""
+    with scene.tools.database.write() as session:
+        enrolment = session.scalars(select(Enrolment).where(Enrolment.person_id.in_(scene.person_ids("lea")))).one()
+        enrolment.roster_role = Role.INSTRUCTOR
+        session.commit()
+    there = another_course(scene, "lea")
+    quiz_rule(scene)
+    key = quiz_rule(scene, course_id=there)
+    scene.grade("lea", "quiz", 9)
+    assert scene.statuses("lea") == ["held"]
+    scene.grade("lea", "quiz", 9, context="102")
+    assert [(award.course_id, award.status.value) for award in scene.awards("lea")] == [
+        (scene.course_id, "revoked"),
+        (there, "pending"),
+    ]
+    assert said_of(scene, key, "lea").startswith("Earned.")
+
+
+def test_who_comes_back_to_the_course_gets_what_they_have_earned(scene: Scene) -> None:
+    scene.activity("quiz")
+    for sub in ("lea", "ola"):
+        scene.grade(sub, "quiz", 9)
+    read_roster(scene, "ola")
+    quiz_rule(scene)
+    assert scene.statuses("lea") == []
+    read_roster(scene, "ola", "lea")
+    assert (scene.statuses("lea"), scene.statuses("ola")) == (["pending"], ["pending"])
+
+
+def test_who_becomes_a_learner_gets_what_they_have_earned(scene: Scene) -> None:
+    scene.activity("quiz")
+    scene.grade("lea", "quiz", 9)
+    read_roster(scene, "lea", role=Role.INSTRUCTOR)
+    quiz_rule(scene)
+    assert scene.statuses("lea") == []
+    read_roster(scene, "lea")
+    assert scene.statuses("lea") == ["pending"]
+
+
+def test_who_is_new_in_the_course_gets_what_a_badge_from_elsewhere_earns(scene: Scene) -> None:
+    there = another_course(scene, "mia")
+    first = quiz_rule(scene, course_id=there)
+    scene.grade("mia", "quiz", 9, context="102")
+    scene.rule(BadgeEarned(scene.rule_of(first).badge_class_id), badge="Follows")
+    read_roster(scene, "lea", "ola", "mia")
+    assert scene.statuses("mia") == ["pending", "pending"]
+
+
+@pytest.mark.parametrize("told", ["hidden", "too late", "not final"])
+def test_a_result_that_does_not_count_takes_nothing_away(scene: Scene, told: str) -> None:
+    """A column that is hidden for an hour must not revoke the badges of a whole class."""
+    until = START + timedelta(days=1)
+    quiz_rule(scene, on_fall=OnFall.REVOKE, counts_until=until)
+    scene.grade("lea", "quiz", 9)
+    scene.issue()
+    if told == "too late":
+        scene.now = until + timedelta(days=2)
+    scene.grade("lea", "quiz", None if told == "not final" else 2, released=told != "hidden", progress="InProgress")
+    assert scene.statuses("lea") == ["issued"]
+    assert scene.awards("lea")[0].fell_at is None
+    scene.now = START + timedelta(hours=2)
+    scene.send(scene.tell("lea", "quiz", 2, at=scene.now))
+    # It falls by one that counts, if that is the newest.
+    assert scene.statuses("lea") == (["issued"] if told == "too late" else ["revoking"])
+
+
+def test_a_hidden_result_that_never_counted_saves_nothing(scene: Scene) -> None:
+    quiz, exam = scene.activity("quiz"), scene.activity("exam")
+    scene.rule(any_of(ScoreAtLeast(quiz, 80), ScoreAtLeast(exam, 80)), on_fall=OnFall.REVOKE)
+    scene.grade("lea", "exam", 9, released=False)
+    scene.grade("lea", "quiz", 9)
+    scene.issue()
+    scene.grade("lea", "quiz", 2)
+    assert scene.statuses("lea") == ["revoking"]
+
+
+def test_part_of_a_group_that_is_hidden_holds_and_another_that_falls_does_not(scene: Scene) -> None:
+    quiz, lab = scene.activity("quiz"), scene.activity("lab")
+    scene.rule(all_of(ScoreAtLeast(quiz, 80), Completed(lab)), on_fall=OnFall.REVOKE)
+    scene.grade("lea", "quiz", 9)
+    scene.grade("lea", "lab", progress="Completed")
+    scene.issue()
+    scene.grade("lea", "quiz", 9, released=False)
+    assert scene.statuses("lea") == ["issued"]
+    scene.grade("lea", "lab", progress="InProgress")
+    assert scene.statuses("lea") == ["revoking"]
+
+
+def test_what_fell_while_a_rule_was_paused_is_noticed_when_it_is_on_again(scene: Scene) -> None:
+    key = quiz_rule(scene, on_fall=OnFall.REVOKE)
+    scene.grade("lea", "quiz", 9)
+    scene.issue()
+    rules.pause(scene.tools, scene.course_id, key)
+    scene.grade("lea", "quiz", 1)
+    assert scene.statuses("lea") == ["issued"]
+    rules.activate(scene.tools, scene.course_id, key, scene.teacher_id, scene.now, also_earned_before=True)
+    scene.settle()
+    assert scene.statuses("lea") == ["revoking"]
+
+
+def test_a_fall_in_one_term_is_noticed_though_a_later_one_has_the_badge_too(scene: Scene) -> None:
+    there = another_course(scene, "lea")
+    for course_id in (None, there):
+        quiz_rule(scene, course_id=course_id, on_fall=OnFall.REVOKE, repeat=Repeat.PER_TERM)
+    scene.grade("lea", "quiz", 9)
+    scene.grade("lea", "quiz", 9, context="102")
+    scene.issue()
+    scene.grade("lea", "quiz", 1)
+    assert scene.statuses("lea") == ["revoking", "issued"]
