@@ -5,10 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
+from lti_tool.badgr.assertions import Assertion
 from lti_tool.domain.criteria import BadgeEarned, ScoreAtLeast
-from lti_tool.models import AwardStatus, OnFall, RunStatus
-from lti_tool.services import decisions, revocation, rules, runs
+from lti_tool.models import Award, AwardStatus, OnFall, RunStatus
+from lti_tool.services import changes, decisions, revocation, rules, runs
 from lti_tool.services.drafts import Draft
 from tests.scene import Scene, remote_badge
 
@@ -104,6 +106,20 @@ def test_a_badge_that_a_teacher_revokes_takes_what_followed_along(scene: Scene) 
     revocation.request(scene.tools, scene.course_id, award.id, "Copied", "Terry", scene.now)
     scene.settle()
     assert statuses_of(scene, follows) == [AwardStatus.REVOKING]
+
+
+def test_a_badge_that_is_revoked_at_badgr_takes_what_followed_along(scene: Scene) -> None:
+    first = quiz_rule(scene)
+    follows = follower(scene, first, on_fall=OnFall.REVOKE)
+    scene.grade("lea", "quiz", 9)
+    scene.issue()
+    with scene.tools.database.write() as session:
+        session.execute(update(Award).where(Award.rule_id == first).values(assertion_id="of the first"))
+        session.commit()
+    told = Assertion("of the first", "", "", "lea@example.org", "", None, scene.now, revoked=True)
+    changes._apply(scene.tools, [told], scene.now)
+    scene.settle()
+    assert (statuses_of(scene, first), statuses_of(scene, follows)) == ([AwardStatus.REVOKED], [AwardStatus.REVOKING])
 
 
 def test_a_fall_reaches_what_followed_in_another_course_and_so_does_the_rise(scene: Scene) -> None:
