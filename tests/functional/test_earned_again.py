@@ -1,8 +1,6 @@
 """Nobody is forgotten: who lost a badge and earns it still, came back, or earns it elsewhere or by another rule."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -15,14 +13,6 @@ from lti_tool.services import by_hand, roster, rules, runs
 from lti_tool.services.by_hand import Line
 from lti_tool.services.reports.explanation import explain
 from tests.scene import START, Scene
-
-
-@pytest.fixture
-def scene(database_url: str, tmp_path: Path) -> Iterator[Scene]:
-    scene = Scene(database_url, tmp_path)
-    scene.enrol("lea", "ola")
-    yield scene
-    scene.tools.database.dispose()
 
 
 def quiz_rule(scene: Scene, title: str = "quiz", course_id: int | None = None, **draft: object) -> int:

@@ -28,14 +28,6 @@ from tests.scene import START, Scene
 
 
 @pytest.fixture
-def scene(database_url: str, tmp_path: Path) -> Iterator[Scene]:
-    scene = Scene(database_url, tmp_path)
-    scene.enrol("lea", "ola")
-    yield scene
-    scene.tools.database.dispose()
-
-
-@pytest.fixture
 def new_scene(database_url: str, tmp_path: Path) -> Callable[..., Scene]:
     return lambda **settings: Scene(database_url, tmp_path, **settings)
 

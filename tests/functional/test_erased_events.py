@@ -3,8 +3,6 @@
 import base64
 import json
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,12 +17,9 @@ from tests.scene import START, Scene
 
 
 @pytest.fixture
-def scene(database_url: str, tmp_path: Path) -> Iterator[Scene]:
-    scene = Scene(database_url, tmp_path)
-    scene.enrol("lea", "ola")
+def scene(scene: Scene) -> Scene:
     scene.rule(ScoreAtLeast(scene.activity("quiz"), 80))
-    yield scene
-    scene.tools.database.dispose()
+    return scene
 
 
 def statement(address: str) -> dict[str, Any]:

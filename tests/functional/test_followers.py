@@ -18,14 +18,6 @@ MANY = 30
 
 
 @pytest.fixture
-def scene(database_url: str, tmp_path: Path) -> Iterator[Scene]:
-    scene = Scene(database_url, tmp_path)
-    scene.enrol("lea", "ola")
-    yield scene
-    scene.tools.database.dispose()
-
-
-@pytest.fixture
 def crowd(database_url: str, tmp_path: Path) -> Iterator[Scene]:
     """A course of thirty who all have nine of ten in the quiz; more than nine awards at once wait."""
     scene = Scene(database_url, tmp_path, brake_percent=30)

@@ -1,8 +1,6 @@
 """Who and what an event means: ids of every kind, known in whatever order; and what becomes of each part."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
@@ -15,12 +13,9 @@ from tests.scene import START, Scene
 
 
 @pytest.fixture
-def scene(database_url: str, tmp_path: Path) -> Iterator[Scene]:
-    scene = Scene(database_url, tmp_path)
-    scene.enrol("lea", "ola")
+def scene(scene: Scene) -> Scene:
     scene.rule(ScoreAtLeast(scene.activity("quiz"), 80))
-    yield scene
-    scene.tools.database.dispose()
+    return scene
 
 
 def told(scene: Scene, *person: Identifier, course: tuple[Identifier, ...] | None = None) -> GradeEvent:

@@ -1,8 +1,6 @@
 """Events that are worked on once more: their awards wait for the end of it, and that end comes in any case."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
@@ -17,12 +15,9 @@ UNKNOWN = Identifier(IdKind.CANVAS, "21070000000000048")
 
 
 @pytest.fixture
-def scene(database_url: str, tmp_path: Path) -> Iterator[Scene]:
-    scene = Scene(database_url, tmp_path)
-    scene.enrol("lea", "ola")
+def scene(scene: Scene) -> Scene:
     scene.rule(ScoreAtLeast(scene.activity("quiz"), 80))
-    yield scene
-    scene.tools.database.dispose()
+    return scene
 
 
 def set_rules(scene: Scene, status: RuleStatus) -> None:

@@ -1,8 +1,5 @@
 """A badge that is earned once in each course, and one that was taken back: the pages say what awarding does."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from lti_tool.domain.criteria import ScoreAtLeast
@@ -18,15 +15,12 @@ from tests.scene import Scene, remote_badge
 
 
 @pytest.fixture
-def scene(database_url: str, tmp_path: Path) -> Iterator[Scene]:
+def scene(scene: Scene) -> Scene:
     """Lea has the badge from the first course; the second has the same quiz."""
-    scene = Scene(database_url, tmp_path)
-    scene.enrol("lea", "ola")
     scene.rule(ScoreAtLeast(scene.activity("quiz"), 80), repeat=Repeat.PER_TERM)
     scene.grade("lea", "quiz", 9)
     scene.issue()
-    yield scene
-    scene.tools.database.dispose()
+    return scene
 
 
 def next_term(scene: Scene) -> tuple[int, int]:
