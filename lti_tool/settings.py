@@ -7,6 +7,7 @@ by `LTI_BADGES_CONFIG`, the defaults below.
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -29,7 +30,10 @@ class SettingsError(Exception):
 def _without_trailing_slash(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise ValueError("must be an address that starts with https:// (or http:// on this machine only)")
-    return url.rstrip("/")
+    url = url.rstrip("/")
+    if urlsplit(url).path:
+        raise ValueError("must have nothing behind the host: the tool needs a host, or a port, of its own")
+    return url
 
 
 class Settings(BaseSettings):

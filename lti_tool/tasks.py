@@ -10,7 +10,7 @@ from huey.consumer import Consumer
 from sqlalchemy import make_url
 
 from lti_tool.logs import get_logger
-from lti_tool.services import changes, columns, delivery, evaluation, intake, notices, pulls, revocation, roster, upkeep
+from lti_tool.services import changes, delivery, evaluation, intake, notices, pulls, revocation, roster, scores, upkeep
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -28,7 +28,7 @@ class Queue:
             "event": self._task("event", lambda row_id: intake.process(tools, row_id, _now())),
             "award": self._task("award", lambda row_id: delivery.deliver(tools, row_id, _now())),
             "revocation": self._task("revocation", lambda row_id: revocation.revoke(tools, row_id, _now())),
-            "score": self._task("score", lambda row_id: columns.send_score(tools, row_id, _now())),
+            "score": self._task("score", lambda row_id: scores.send_score(tools, row_id, _now())),
             "changes": self._task("changes", lambda row_id: changes.look(tools, row_id, _now())),
             "person": self._task("person", lambda row_id: evaluation.evaluate_due(tools, row_id, _now())),
             "pull": self._task("pull", lambda row_id: pulls.pull(tools, row_id, _now())),

@@ -12,6 +12,8 @@ from typing import Any
 import requests
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+# Seconds; no server of these asks for more (BADGR.md §1.6), and nonsense must not stop anything for a year.
+LONGEST_WAIT = 3600.0
 DUPLICATE = "previous award of this badge already exists"
 
 
@@ -95,6 +97,12 @@ class InvalidScopeError(BadgrError):
     """The tool's key may not ask for these rights: an administrator has to correct it."""
 
 
+class SignInRefusedError(BadgrError):
+    """The token address refuses the tool itself, not what was sent: an administrator corrects it, then it goes on."""
+
+    retryable = True
+
+
 def from_exception(error: requests.RequestException, *, wrote: bool) -> BadgrError:
     """The error for a call without an answer; `wrote` says that the call would have changed something."""
     # A connection that was never made has changed nothing. (requests wraps urllib3's reason in its own errors.)
@@ -156,8 +164,8 @@ def throttled(response: requests.Response) -> ThrottledError:
     body = body_of(response)
     told = body.get("expires") if isinstance(body, dict) else None
     wait = _header(response)
-    if wait is None and isinstance(told, int | float):
-        wait = float(told)
+    if wait is None and isinstance(told, int | float) and not isinstance(told, bool):
+        wait = min(max(float(min(told, LONGEST_WAIT)), 0.0), LONGEST_WAIT)
     return ThrottledError("Badgr asked us to wait. It is tried again by itself.", status=429, retry_after=wait)
 
 
@@ -204,11 +212,11 @@ def _header(response: requests.Response) -> float | None:
     """`Retry-After` in seconds, given as such or as a date (RFC 9110 §10.2.3); None when it is over or nonsense."""
     value = response.headers.get("Retry-After", "")
     if value.isascii() and value.isdigit():
-        return float(value)
+        return min(float(value[:12]), LONGEST_WAIT)
     try:
         moment = parsedate_to_datetime(value)
     except ValueError:
         return None
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     seconds = (moment - datetime.now(UTC)).total_seconds()
-    return seconds if seconds > 0 else None
+    return min(seconds, LONGEST_WAIT) if seconds > 0 else None

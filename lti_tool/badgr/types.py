@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -135,6 +135,11 @@ class Alignment:
     framework: str = ""
 
 
+# Badgr has no limit; more is for ever.
+MOST = 99_999
+LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
+
+
 @dataclass(frozen=True)
 class Lifetime:
     """For how long a badge is good once it is awarded: so many days, weeks, months or years."""
@@ -145,7 +150,10 @@ class Lifetime:
     def end(self, start: datetime) -> datetime:
         """When a badge awarded at `start` ends. Badgr itself does not apply it (BADGR.md §5)."""
         # The end of January and one month is the end of February.
-        return start + relativedelta(**{self.unit: self.amount})  # type: ignore[arg-type]
+        try:
+            return start + relativedelta(**{self.unit: self.amount})  # type: ignore[arg-type]
+        except (ValueError, OverflowError):
+            return LAST_DAY
 
     @classmethod
     def parse(cls, told: object) -> "Lifetime | None":
@@ -153,7 +161,7 @@ class Lifetime:
         if not isinstance(told, Mapping):
             return None
         amount, unit = told.get("amount"), told.get("duration")
-        is_good = isinstance(amount, int) and 0 < amount < 1000 and unit in UNITS
+        is_good = isinstance(amount, int) and 0 < amount <= MOST and unit in UNITS
         return cls(amount, str(unit)) if is_good and isinstance(amount, int) else None
 
 

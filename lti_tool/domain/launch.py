@@ -148,5 +148,6 @@ def _membership_names(uri: str) -> tuple[str, ...]:
     base, _, name = uri.partition("#")
     if base == MEMBERSHIP:
         return (name,)
-    # Sub-roles: …/membership/Instructor#TeachingAssistant belongs to both names.
-    return (base.removeprefix(f"{MEMBERSHIP}/"), name) if base.startswith(f"{MEMBERSHIP}/") else ()
+    # Sub-roles: …/membership/Instructor#TeachingAssistant is an instructor. What stands behind gives no rights of its
+    # own: …/membership/Learner#Instructor is a learner (LTI core 1.3 §A.2.3.2).
+    return (base.removeprefix(f"{MEMBERSHIP}/"),) if base.startswith(f"{MEMBERSHIP}/") else ()

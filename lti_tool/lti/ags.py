@@ -100,11 +100,13 @@ def delete_line_item(client: ServiceClient, platform_id: int, line_item_url: str
             raise
 
 
-def post_score(client: ServiceClient, platform_id: int, line_item_url: str, sub: str, now: datetime) -> None:
-    """Write down that a person has the badge: one of one point; raises LtiServiceError."""
+def post_score(
+    client: ServiceClient, platform_id: int, line_item_url: str, sub: str, points: int, now: datetime
+) -> None:
+    """Write down whether a person has the badge: one of one point, or none; raises LtiServiceError."""
     score = {
         "userId": sub,
-        "scoreGiven": 1,
+        "scoreGiven": points,
         "scoreMaximum": 1,
         "activityProgress": "Completed",
         "gradingProgress": "FullyGraded",

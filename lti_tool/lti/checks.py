@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lti_tool.lti.addresses import is_same_origin
-from lti_tool.lti.claims import ID_LENGTH, LTI, Claims, content_request_of, group_of, id_of
+from lti_tool.lti.claims import ID_LENGTH, LTI, Claims, content_request_of, group_of, id_of, is_storable
 from lti_tool.lti.errors import LaunchError
 
 LEEWAY = timedelta(seconds=10)
@@ -70,7 +70,7 @@ def check_message(claims: Claims, launch_url: str) -> None:
 def deployment_id_of(claims: Claims) -> str:
     """The deployment id; raises LaunchError when it is missing or too long."""
     value = claims.get(f"{LTI}deployment_id")
-    if not isinstance(value, str) or not 0 < len(value) <= ID_LENGTH or "\x00" in value:
+    if not isinstance(value, str) or not 0 < len(value) <= ID_LENGTH or not is_storable(value):
         raise LaunchError("deployment_missing")
     return value
 

@@ -18,6 +18,7 @@ from lti_tool.domain.launch import (
 )
 from lti_tool.lti.addresses import origin_of
 from lti_tool.lti.errors import LaunchError
+from lti_tool.models.platform import CANVAS_ISSUERS
 
 LTI = "https://purl.imsglobal.org/spec/lti/claim/"
 AGS = "https://purl.imsglobal.org/spec/lti-ags/claim/endpoint"
@@ -50,13 +51,15 @@ COURSE_IDS = (
 )
 _EMAIL = re.compile(r"[^\s@,;:<>()\"\[\]]+@[^\s@,;:<>()\"\[\]]+\.[^\s@,;:<>()\"\[\].]+")
 
+_HOST = re.compile(r"(?:[a-z0-9.-]{1,240}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?")
+
 Claims = Mapping[str, Any]
 
 
 def text_of(claims: Claims, name: str, limit: int) -> str:
     """A text claim, cut to `limit` characters; empty when absent, not a text, or an unexpanded variable."""
     value = claims.get(name)
-    if not isinstance(value, str) or value.startswith("$") or not _is_storable(value):
+    if not isinstance(value, str) or value.startswith("$") or not is_storable(value):
         return ""
     return value.strip()[:limit]
 
@@ -66,7 +69,7 @@ def id_of(claims: Claims, name: str) -> str:
     value = claims.get(name)
     if not isinstance(value, str) or value.startswith("$"):
         return ""
-    if len(value) > ID_LENGTH or not _is_storable(value):
+    if len(value) > ID_LENGTH or not is_storable(value):
         raise LaunchError("claim_unusable", claim=name)
     return value
 
@@ -80,7 +83,7 @@ def group_of(claims: Claims, name: str) -> Claims:
 def texts_of(claims: Claims, name: str) -> tuple[str, ...]:
     """A claim that is a list of texts; whatever else is in it is left out."""
     value = claims.get(name)
-    return tuple(v for v in value if isinstance(v, str) and _is_storable(v)) if isinstance(value, list) else ()
+    return tuple(v for v in value if isinstance(v, str) and is_storable(v)) if isinstance(value, list) else ()
 
 
 def email_of(claims: Claims) -> str | None:
@@ -120,7 +123,7 @@ def course_of(claims: Claims) -> LaunchCourse | None:
         # The roster's scope is not listed anywhere: its claim stands for it (NRPS 2.0 §3.1.1).
         service_scopes=texts_of(ags, "scope") + ((NRPS_SCOPE,) if memberships_url else ()),
         history=_history(claims, HISTORY_PARAMETER, context_id),
-        aliases=aliases_of(claims, COURSE_IDS),
+        aliases=aliases_of(claims, COURSE_IDS, is_canvas=_is_canvas(claims)),
     )
 
 
@@ -140,14 +143,24 @@ def person_of(claims: Claims) -> LaunchPerson:
         role=role_of(roles),
         is_test=is_test_user(roles),
         is_lms_administrator=is_lms_administrator(roles),
-        aliases=aliases_of(claims, PERSON_IDS) + _legacy_ids(claims),
+        aliases=aliases_of(claims, PERSON_IDS, is_canvas=_is_canvas(claims)) + _legacy_ids(claims),
     )
 
 
-def aliases_of(claims: Claims, names: Sequence[tuple[str, str, IdKind]]) -> tuple[Identifier, ...]:
-    """Other ids in a launch or in the message of a member of a roster, by the names of their claims and members."""
-    told = ((kind, text_of(group_of(claims, f"{LTI}{claim}"), name, ID_LENGTH)) for claim, name, kind in names)
+def aliases_of(claims: Claims, names: Sequence[tuple[str, str, IdKind]], *, is_canvas: bool) -> tuple[Identifier, ...]:
+    """Other ids in a launch or in the message of a member of a roster, by the names of their claims and members.
+
+    Custom parameters are believed of Canvas only: there the registration alone says them. Elsewhere teachers write
+    them into their links, and could give themselves, or others, somebody else's id.
+    """
+    trusted = [(claim, name, kind) for claim, name, kind in names if claim != "custom" or is_canvas]
+    told = ((kind, text_of(group_of(claims, f"{LTI}{claim}"), name, ID_LENGTH)) for claim, name, kind in trusted)
     return tuple(dict.fromkeys(Identifier(kind, value) for kind, value in told if value))
+
+
+def _is_canvas(claims: Claims) -> bool:
+    family = text_of(group_of(claims, f"{LTI}tool_platform"), "product_family_code", 100)
+    return claims.get("iss") in CANVAS_ISSUERS or family.lower() == "canvas"
 
 
 def site_of(claims: Claims) -> LaunchSite:
@@ -158,8 +171,14 @@ def site_of(claims: Claims) -> LaunchSite:
         address_of(group_of(claims, AGS), "lineitems"),
         address_of(presentation, "return_url"),
     )
-    host = next((urlsplit(url).netloc.lower() for url in told if url), "")
-    return LaunchSite(host[:255], text_of(group_of(claims, f"{LTI}tool_platform"), "product_family_code", 100))
+    host = next((_host_of(url) for url in told if url), "")
+    return LaunchSite(host, text_of(group_of(claims, f"{LTI}tool_platform"), "product_family_code", 100))
+
+
+def _host_of(url: str) -> str:
+    """Host and port; empty for what is none, for it becomes a part of our content policy."""
+    host = urlsplit(url).netloc.lower()
+    return host if _HOST.fullmatch(host) else ""
 
 
 def notices_url_of(claims: Claims) -> str | None:
@@ -209,10 +228,11 @@ def _history(claims: Claims, parameter: str, present_id: str) -> tuple[str, ...]
     told = text_of(group_of(claims, f"{LTI}custom"), parameter, HISTORY_LENGTH * ID_LENGTH)
     # The ids are URL-encoded, for they may have commas in them (LTI core 1.3 §B.2).
     ids = [unquote(part.strip())[:ID_LENGTH] for part in told.split(",")]
-    usable = (part for part in dict.fromkeys(ids) if part and part != present_id and _is_storable(part))
+    usable = (part for part in dict.fromkeys(ids) if part and part != present_id and is_storable(part))
     return tuple(usable)[:HISTORY_LENGTH]
 
 
-def _is_storable(value: str) -> bool:
+def is_storable(value: str) -> bool:
+    """Whether a text can be kept by every database."""
     # PostgreSQL refuses NUL, and a lone surrogate is no text at all.
     return "\x00" not in value and not any("\ud800" <= char <= "\udfff" for char in value)

@@ -191,7 +191,8 @@ class RegistrationError(LtiBadgesError):
 class UnknownDeploymentError(LaunchError):
     """A launch that is right in all but this: nobody has registered its deployment yet."""
 
-    def __init__(self, platform_id: int, deployment_id: str) -> None:
+    def __init__(self, platform_id: int, deployment_id: str, return_url: str = "") -> None:
         super().__init__("deployment_unknown")
         self.platform_id = platform_id
         self.deployment_id = deployment_id
+        self.return_url = return_url

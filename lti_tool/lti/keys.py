@@ -23,6 +23,8 @@ from lti_tool.vault import Vault
 KEY_BITS = 2048
 # How long a platform may go on with a key set that it fetched before a rotation.
 OVERLAP = timedelta(days=30)
+# Platforms may keep the key set for as long as we say (five minutes): a new key is published before it signs.
+LEAD = timedelta(minutes=10)
 _LOCK = 1_301_000_001  # Any number that nothing else locks with.
 
 
@@ -44,10 +46,10 @@ class SigningKey:
 
 def signing_key(session: Session, vault: Vault, now: datetime) -> SigningKey:
     """The key to sign with, made when there is none; needs a session for writing, the caller commits."""
-    row = _newest(session)
+    row = _signing(session, now)
     if row is None:
         _lock(session)
-        row = _newest(session) or _add(session, vault, now)
+        row = _signing(session, now) or _add(session, vault, now)
     return SigningKey(row.kid, vault.open(row.sealed_private_key))
 
 
@@ -58,7 +60,7 @@ def public_jwks(session: Session) -> dict[str, Any]:
 
 
 def rotate(session: Session, vault: Vault, now: datetime) -> SigningKey:
-    """Make a new key that signs from now on; the former stay published, platforms may still ask for them."""
+    """Make a new key that signs as soon as platforms can know it; the former stay published."""
     _lock(session)
     for row in session.scalars(select(ToolKey).where(ToolKey.retired_at.is_(None))):
         row.retired_at = now
@@ -74,6 +76,12 @@ def keep_fresh(session: Session, vault: Vault, lifetime: timedelta, now: datetim
         return False
     rotate(session, vault, now)
     return True
+
+
+def _signing(session: Session, now: datetime) -> ToolKey | None:
+    """The newest key that every platform can know by now; the former one signs until then."""
+    rows = session.scalars(select(ToolKey).order_by(ToolKey.id.desc())).all()
+    return next((row for row in rows if row.created_at <= now - LEAD), rows[-1] if rows else None)
 
 
 def _newest(session: Session) -> ToolKey | None:

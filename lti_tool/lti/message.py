@@ -12,7 +12,7 @@ from sqlalchemy import select
 from lti_tool.db import Database
 from lti_tool.lti.adapter import NoCookies, NoSession, OnePlatform, PlainRequest
 from lti_tool.lti.checks import check_header, check_message, check_parties, check_times, deployment_id_of
-from lti_tool.lti.claims import Claims
+from lti_tool.lti.claims import LTI, Claims, address_of, group_of
 from lti_tool.lti.errors import LaunchError, UnknownDeploymentError
 from lti_tool.lti.keysets import KeySets
 from lti_tool.lti.login import STATE_PREFIX
@@ -133,7 +133,9 @@ class LaunchMessage(MessageLaunch[PlainRequest, OnePlatform, NoSession, NoCookie
     def validate_deployment(self) -> "LaunchMessage":
         """Step 6: a deployment that somebody approved; only now, for a new one is remembered and must be signed."""
         if self._deployment is None:
-            raise UnknownDeploymentError(self.platform.id, deployment_id_of(self.claims))
+            presentation = group_of(self.claims, f"{LTI}launch_presentation")
+            return_url = address_of(presentation, "return_url") or ""
+            raise UnknownDeploymentError(self.platform.id, deployment_id_of(self.claims), return_url)
         if not self._deployment.approved:
             raise LaunchError("deployment_not_approved")
         self.deployment = self._deployment

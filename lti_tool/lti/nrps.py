@@ -39,7 +39,9 @@ class Roster:
     differences_url: str | None = None
 
 
-def read_roster(client: ServiceClient, platform_id: int, memberships_url: str, now: datetime) -> Roster:
+def read_roster(
+    client: ServiceClient, platform_id: int, memberships_url: str, now: datetime, *, is_canvas: bool = False
+) -> Roster:
     """The complete roster; raises LtiServiceError when any part cannot be read, never gives a partial one.
 
     At a `differences_url` it is what has changed, people who were removed included (NRPS 2.0 §2.4.2).
@@ -52,7 +54,7 @@ def read_roster(client: ServiceClient, platform_id: int, memberships_url: str, n
     for page in client.get_pages(platform_id, memberships_url, [NRPS_SCOPE], MEDIA_TYPE, now):
         differences_url = page.differences_url or differences_url
         for entry in _entries(page.body):
-            member = _member(entry)
+            member = _member(entry, is_canvas=is_canvas)
             members[member.sub] = _merged(members.get(member.sub), member)
     if differences_url and not is_same_origin(differences_url, memberships_url):
         differences_url = None
@@ -74,7 +76,7 @@ def _entries(body: list[Any] | dict[str, Any]) -> list[Any]:
     return entries
 
 
-def _member(entry: Any) -> Member:
+def _member(entry: Any, *, is_canvas: bool) -> Member:
     user_id = entry.get("user_id") if isinstance(entry, dict) else None
     sub = str(user_id) if isinstance(user_id, str | int) else ""
     if not 0 < len(sub) <= ID_LENGTH or "\x00" in sub:
@@ -88,17 +90,17 @@ def _member(entry: Any) -> Member:
         role=role_of(roles),
         is_test=is_test_user(roles),
         active=str(entry.get("status", "Active")).lower() not in GONE,
-        aliases=_aliases(entry),
+        aliases=_aliases(entry, is_canvas=is_canvas),
     )
 
 
-def _aliases(entry: dict[str, Any]) -> tuple[Identifier, ...]:
+def _aliases(entry: dict[str, Any], *, is_canvas: bool) -> tuple[Identifier, ...]:
     messages = entry.get("message")
     found = [
         identifier
         for message in (messages if isinstance(messages, list) else [])
         if isinstance(message, dict)
-        for identifier in aliases_of(message, PERSON_IDS)
+        for identifier in aliases_of(message, PERSON_IDS, is_canvas=is_canvas)
     ]
     if sourced_id := text_of(entry, "lis_person_sourcedid", ID_LENGTH):
         found.append(Identifier(IdKind.SIS, sourced_id))

@@ -103,7 +103,8 @@ def read_configuration(http: requests.Session, url: str, token: str | None) -> P
         auth_token_url=_address(body, "token_endpoint"),
         jwks_url=_address(body, "jwks_uri"),
         auth_audience=text_of(body, "authorization_server", 1000) or None,
-        registration_url=_address(body, "registration_endpoint"),
+        # Needed for the link alone: addresses can be taken over from an LMS that registers nobody by itself.
+        registration_url=_address(body, "registration_endpoint") if "registration_endpoint" in body else "",
         family=text_of(group_of(body, PLATFORM_CONFIGURATION), "product_family_code", 100),
         name=text_of(group_of(body, PLATFORM_CONFIGURATION), f"{CANVAS}/account_name", 200),
         tells_of_copies=NOTICE_SCOPE in texts_of(body, "scopes_supported"),
@@ -249,7 +250,7 @@ def _check_hosts(url: str, found: PlatformConfiguration) -> None:
     home = urlsplit(url)
     if origin_of(found.issuer) is None or not _is_near(found.issuer, home.hostname or ""):
         raise RegistrationError(f"The issuer in the configuration does not belong to {home.hostname}.")
-    for address in (found.auth_login_url, found.auth_token_url, found.jwks_url, found.registration_url):
+    for address in filter(None, (found.auth_login_url, found.auth_token_url, found.jwks_url, found.registration_url)):
         if not _is_near(address, home.hostname or ""):
             host = urlsplit(address).hostname
             raise RegistrationError(f"The configuration at {home.hostname} names an address of another host: {host}.")

@@ -69,3 +69,5 @@ class AuditEntry(Base):
     action: Mapped[str] = mapped_column(String(60))
     detail: Mapped[str] = mapped_column(Text, default="")
     platform_id: Mapped[int | None] = mapped_column(ForeignKey("platform.id"))
+    # Of an act about one institution of several that share a registration.
+    deployment_id: Mapped[int | None] = mapped_column(ForeignKey("deployment.id"))

@@ -33,6 +33,7 @@ class HoldReason(StrEnum):
     NOT_ON_ROSTER = "not_on_roster"
     NOT_A_LEARNER = "not_a_learner"
     NO_CONNECTION = "no_connection"
+    OTHER_SERVER = "other_server"
     # A teacher wants to see each award of the rule first, or the run that it belongs to is larger than usual.
     APPROVAL = "approval"
     BRAKE = "brake"
@@ -139,6 +140,8 @@ class Award(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     lease: Mapped[str | None] = mapped_column(String(32))
     recipient: Mapped[str | None] = mapped_column(String(320))
+    # Every address that an attempt was for: while it is in doubt, Badgr may have the badge at any of them.
+    tried_addresses: Mapped[list[str]] = mapped_column(default=list)
     assertion_id: Mapped[str | None] = mapped_column(String(255))
     open_badge_id: Mapped[str | None] = mapped_column(String(2000))
     image_url: Mapped[str | None] = mapped_column(String(2000))

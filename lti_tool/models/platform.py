@@ -39,9 +39,16 @@ class Platform(Base):
     # product_family_code of the LMS (moodle, canvas, …), as it says at registration or in launches.
     family: Mapped[str] = mapped_column(String(100), default="")
     enabled: Mapped[bool] = mapped_column(default=True)
+    # Whether the tool's own parameters were a part of the registration: teachers cannot write these themselves then.
+    has_parameters: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]
 
     deployments: Mapped[list["Deployment"]] = relationship(back_populates="platform")
+
+    @property
+    def is_canvas(self) -> bool:
+        """Whether it is a Canvas, the hosted one or somebody's own."""
+        return self.issuer in CANVAS_ISSUERS or self.family.lower() == "canvas"
 
     @property
     def frame_origins(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import BoundedSemaphore
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
@@ -24,6 +25,7 @@ LONGEST_WAIT = timedelta(minutes=15)
 WRONG = "The name or the password is not right."
 
 _hasher = PasswordHasher()
+_checking = BoundedSemaphore(2)
 # Checked when there is no such account, so that the time of the answer does not tell who has one.
 _NOBODY = _hasher.hash("nobody has this password")
 
@@ -61,20 +63,24 @@ def create_account(tools: Toolbox, name: str, password: str, actor: str, now: da
 
 def sign_in(tools: Toolbox, name: str, password: str, session_digest: str, now: datetime) -> None:
     """Let the holder of the browser session administer; raises InvalidInputError, and makes guessers wait."""
+    name = name.strip().lower()
+    with tools.database.read() as session:
+        known = session.scalar(select(AdminAccount).where(AdminAccount.name == name))
+    # Outside any transaction, and not many at once: this takes long on purpose, and nobody else shall wait for it.
+    with _checking:
+        is_right = _fits(known, password)
     with tools.database.write() as session:
-        account = session.scalar(
-            select(AdminAccount).where(AdminAccount.name == name.strip().lower()).with_for_update()
-        )
+        account = session.scalar(select(AdminAccount).where(AdminAccount.name == name).with_for_update())
         if account is not None and account.wait_until is not None and account.wait_until > now:
             seconds = int((account.wait_until - now).total_seconds()) + 1
             raise InvalidInputError(f"There were too many wrong passwords. Try again in {seconds} seconds.")
-        if not _fits(account, password):
+        # Of a password that was changed meanwhile nothing is known.
+        if not is_right or account is None or known is None or account.password_hash != known.password_hash:
             if account is not None:
                 _count_failure(session, account, now)
                 session.commit()
             log.warning("admin_sign_in_failed")
             raise InvalidInputError(WRONG)
-        assert account is not None
         account.failures, account.wait_until = 0, None
         session.execute(delete(AdminVisit).where(AdminVisit.session_digest == session_digest))
         session.add(AdminVisit(session_digest=session_digest, account_id=account.id, expires_at=now + SESSION))
@@ -95,13 +101,20 @@ def find(tools: Toolbox, session_digest: str, now: datetime) -> Admin | None:
         visit = session.scalar(
             select(AdminVisit)
             .where(AdminVisit.session_digest == session_digest, AdminVisit.expires_at > now)
-            .options(joinedload(AdminVisit.account), joinedload(AdminVisit.person), joinedload(AdminVisit.deployment))
+            .options(
+                joinedload(AdminVisit.account),
+                joinedload(AdminVisit.person),
+                joinedload(AdminVisit.deployment).joinedload(Deployment.platform),
+            )
         )
     if visit is None:
         return None
     if visit.account is not None:
         return Admin(visit.account.name, None, None)
     if visit.deployment is None or visit.person is None:
+        return None
+    if not (visit.deployment.approved and visit.deployment.platform.enabled):
+        # Who may not launch any more is out at once.
         return None
     return Admin(visit.person.display_name, visit.deployment.platform_id, visit.deployment_id)
 

@@ -11,10 +11,19 @@ COMMAND_LINE = "command line"
 
 
 def note(
-    session: Session, actor: str, action: str, now: datetime, *, platform_id: int | None = None, detail: str = ""
+    session: Session,
+    actor: str,
+    action: str,
+    now: datetime,
+    *,
+    platform_id: int | None = None,
+    deployment_id: int | None = None,
+    detail: str = "",
 ) -> None:
-    """Write down who did what; `detail` never holds a secret."""
-    session.add(AuditEntry(at=now, actor=actor, action=action, detail=detail[:2000], platform_id=platform_id))
+    """Write down who did what, to which platform or to which deployment of it; `detail` never holds a secret."""
+    entry = AuditEntry(at=now, actor=actor, action=action, detail=detail[:2000])
+    entry.platform_id, entry.deployment_id = platform_id, deployment_id
+    session.add(entry)
 
 
 def record(

@@ -1,16 +1,16 @@
 """Opens awards when results earn them, and says what holds an award back."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from lti_tool.db import insert_if_absent, wake
-from lti_tool.domain.criteria import BadgeEarned, Group, describe
-from lti_tool.domain.decision import Decision, Reason
+from lti_tool.domain.criteria import describe
+from lti_tool.domain.decision import Decision
 from lti_tool.domain.launch import Role
 from lti_tool.errors import ConflictError, NotFoundError
 from lti_tool.models import (
@@ -25,7 +25,7 @@ from lti_tool.models import (
     Rule,
     RunStatus,
 )
-from lti_tool.services import repeats
+from lti_tool.services import reasons, repeats
 from lti_tool.services.facts import CHUNK, FactBook
 from lti_tool.services.holding import HOLD_ADVICE, HOLD_LABEL, why_award_held
 from lti_tool.toolbox import Toolbox
@@ -50,7 +50,7 @@ def achievement(rule: Rule, decision: Decision, book: FactBook, now: datetime) -
     return Achievement(
         describe(rule.criteria, book.titles, book.badge_names),
         decision.detail,
-        stored_reasons(decision, book),
+        reasons.stored_reasons(decision, book),
         # A platform's clock may be ahead of ours; Badgr takes no date from the future (BADGR.md §6.1).
         min(decision.achieved_at or now, now),
         decision.event_id,
@@ -93,6 +93,7 @@ def open_award(
         opened_at=now,
         due_at=now,
         attempts=0,
+        tried_addresses=[],
         awaits_approval=rule.current.needs_approval and not earned.by_hand,
         by_hand=earned.by_hand,
     )
@@ -198,6 +199,22 @@ def release(
         query = query.where(Award.run_id == run_id)
     for award, enrolment in session.execute(query):
         settle(session, award, enrolment, now)
+    if run_id is None:
+        _try_other_address(session, now, course_id, person_id)
+
+
+def _try_other_address(session: Session, now: datetime, course_id: int | None, person_id: int | None) -> None:
+    """What Badgr has refused for one address it may take for another."""
+    address = func.lower(func.coalesce(func.nullif(Person.chosen_address, ""), Person.email))
+    query = select(Award).join(Person, Person.id == Award.person_id).with_for_update(of=Award)
+    query = query.where(Award.status == AwardStatus.FAILED, Award.recipient.is_not(None), Award.recipient != address)
+    if course_id is not None:
+        query = query.where(Award.course_id == course_id)
+    if person_id is not None:
+        query = query.where(Award.person_id == person_id)
+    for award in session.scalars(query):
+        add_step(session, award, "released", "The address has changed: it is tried again.", now)
+        make_due(session, award, now)
 
 
 def retry(tools: Toolbox, course_id: int, award_id: int, now: datetime, who: str = "A teacher") -> None:
@@ -251,37 +268,3 @@ def learner_query(course_id: int) -> Any:
 def may_earn_here(enrolment: Enrolment) -> bool:
     """Whether somebody is a learner of the course for certain; `learner_query` counts those who may turn out to be."""
     return enrolment.role is Role.LEARNER and enrolment.active and not enrolment.is_test
-
-
-def stored_reasons(decision: Decision, book: FactBook) -> list[dict[str, Any]]:
-    """The reasons as an award keeps them: one row each for a condition or group, in order, with how deep it stands."""
-    return [
-        {
-            "activity": _subject(reason, book),
-            "met": reason.met,
-            "detail": reason.detail,
-            "occurred_at": reason.occurred_at.isoformat() if reason.occurred_at else None,
-            "event": reason.event_id,
-            "depth": depth,
-            "group": bool(reason.parts),
-        }
-        for reason, depth in reason_rows(decision.root)
-    ]
-
-
-def reason_rows(reason: Reason, depth: int = 0) -> Iterator[tuple[Reason, int]]:
-    """A reason and those of its parts, in reading order, with how deep each stands."""
-    yield reason, depth
-    for part in reason.parts:
-        yield from reason_rows(part, depth + 1)
-
-
-def _subject(reason: Reason, book: FactBook) -> str:
-    if isinstance(reason.criteria, Group):
-        number, of = reason.criteria.number, len(reason.criteria.parts)
-        return "All of these" if number == of else "Any of these" if number == 1 else f"At least {number} of these"
-    if isinstance(reason.criteria, BadgeEarned):
-        return f"Badge {book.badge_names.get(reason.criteria.badge_class_id, '')}".strip()
-    if reason.activity_id is None:
-        return "A teacher's approval"
-    return book.titles.get(reason.activity_id, "An activity that is gone")

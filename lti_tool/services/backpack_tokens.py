@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -19,7 +19,13 @@ from lti_tool.db import insert_if_absent
 from lti_tool.errors import ConflictError, NotFoundError
 from lti_tool.models import Backpack, BadgeHost, OneTimeToken
 from lti_tool.services import token_calls
-from lti_tool.services.connections import LEASE, WAIT_STEP_SECONDS, ConnectionBusyError, server_address
+from lti_tool.services.connections import (
+    LEASE,
+    WAIT_STEP_SECONDS,
+    ConnectionBusyError,
+    give_back,
+    server_address,
+)
 from lti_tool.toolbox import Toolbox
 
 Answer = TypeVar("Answer")
@@ -122,12 +128,19 @@ def _renew(tools: Toolbox, backpack_id: int, address: ServerAddress, refused: st
     except BadgrError as error:
         token_calls.note_wait(tools, address.api_url, error, now)
         raise
+    former = tools.vault.open(backpack.sealed_refresh_token)
+    pair = replace(pair, refresh_token=pair.refresh_token or former)
     with tools.database.write() as session:
-        stored = session.get(Backpack, backpack_id)
-        if stored is not None:
+        stored = session.get(Backpack, backpack_id, with_for_update=True)
+        if stored is not None and tools.vault.open(stored.sealed_access_token) == refused:
             store(tools, stored, pair)
-        session.commit()
-    return pair.access_token
+            session.commit()
+            return pair.access_token
+    # Meanwhile another account was connected here, or this one was ended: nobody keeps this pair.
+    give_back(tools, address, pair)
+    if stored is None or stored.dead_since is not None:
+        raise ConflictError(ENDED)
+    return tools.vault.open(stored.sealed_access_token)
 
 
 def _mark_dead(tools: Toolbox, backpack_id: int, refused: str, now: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+import requests
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, joinedload
 
@@ -9,7 +10,7 @@ from lti_tool import __version__
 from lti_tool.badgr import connect, discovery
 from lti_tool.badgr.assertions import BackpackBadge
 from lti_tool.badgr.client import BadgrClient
-from lti_tool.badgr.errors import BadgrError, body_of
+from lti_tool.badgr.errors import BadgrError, body_of, from_exception
 from lti_tool.badgr.types import Profile
 from lti_tool.db import get_or_create
 from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
@@ -17,7 +18,7 @@ from lti_tool.logs import get_logger
 from lti_tool.models import Award, AwardStatus, Backpack, BadgeHost, LearnerVisit, Person
 from lti_tool.services import awarding, grants
 from lti_tool.services.backpack_tokens import Client, Place, address_of, client_of, find, store, with_client
-from lti_tool.services.connections import end_grant, give_back, server_address
+from lti_tool.services.connections import end_grant, give_back, server_address, tokens_of
 from lti_tool.services.registration import check_url
 from lti_tool.toolbox import Toolbox
 
@@ -92,14 +93,30 @@ def complete(
     profile = client_of(tools, place, address, pair.access_token).profile()
     with tools.database.write() as session:
         key = {"person_id": person_id, "server_id": place.server_id, "host_id": place.host_id}
-        backpack = session.scalar(select(Backpack).filter_by(**key)) or Backpack(**key, created_at=now)
+        backpack = session.scalar(select(Backpack).filter_by(**key).with_for_update()) or Backpack(
+            **key, created_at=now
+        )
+        former = tokens_of(tools, backpack) if backpack.dead_since is None else None
         session.add(backpack)
         backpack.user_name, backpack.addresses = profile.name, verified_addresses(profile)
         backpack.dead_since = None
         store(tools, backpack, pair)
+        session.flush()
+        _forget_strange_address(session, person_id)
         session.commit()
         log.info("backpack_connected", backpack_id=backpack.id, person_id=person_id)
+    if place.server_id is not None:
+        # Of the account that was here before, or of the same one: nobody holds this grant any more.
+        give_back(tools, address, former)
     return profile.name
+
+
+def _forget_strange_address(session: Session, person_id: int) -> None:
+    """Badges go on to the chosen address only as long as it is one of an account of theirs."""
+    person = session.get_one(Person, person_id)
+    known = {address for other in of_person(session, person_id, also_ended=True) for address in other.addresses}
+    if person.chosen_address not in known:
+        person.chosen_address = None
 
 
 def verified_addresses(profile: Profile) -> list[str]:
@@ -139,7 +156,10 @@ def push(tools: Toolbox, person_id: int, backpack_id: int, award_id: int, now: d
         if isinstance(client, BadgrClient):
             client.import_badge(url)
             return
-        public = tools.http.get(url, headers={"Accept": "application/json"}, timeout=connect.TIMEOUT)
+        try:
+            public = tools.http.get(url, headers={"Accept": "application/json"}, timeout=connect.TIMEOUT)
+        except requests.RequestException as error:
+            raise from_exception(error, wrote=False) from None
         assertion = body_of(public)
         if not public.ok or not isinstance(assertion, dict):
             raise BadgrError("The public page of the badge cannot be read at the moment. Try again later.")
@@ -175,10 +195,8 @@ def disconnect(tools: Toolbox, person_id: int, backpack_id: int) -> bool:
     # Badge Connect does not say where a host ends a grant.
     has_ended = backpack.dead_since is not None
     if not has_ended and backpack.server_id is not None:
-        refresh = tools.vault.open(backpack.sealed_refresh_token) if backpack.sealed_refresh_token else None
         try:
-            address = server_address(tools, backpack.server_id)
-            end_grant(tools, address, tools.vault.open(backpack.sealed_access_token), refresh)
+            end_grant(tools, server_address(tools, backpack.server_id), tokens_of(tools, backpack))
             has_ended = True
         except BadgrError as error:
             log.warning("badgr_not_told", backpack_id=backpack_id, status=error.status)
@@ -186,10 +204,7 @@ def disconnect(tools: Toolbox, person_id: int, backpack_id: int) -> bool:
         backpack = find(session, person_id, backpack_id, also_ended=True)
         session.delete(backpack)
         session.flush()
-        person = session.get_one(Person, person_id)
-        left = {address for other in of_person(session, person_id, also_ended=True) for address in other.addresses}
-        if person.chosen_address in backpack.addresses and person.chosen_address not in left:
-            person.chosen_address = None
+        _forget_strange_address(session, person_id)
         session.commit()
     return has_ended
 

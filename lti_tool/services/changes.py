@@ -16,7 +16,7 @@ from lti_tool.badgr.errors import BadgrError, InvalidRequestError, NotFoundError
 from lti_tool.badgr.types import BadgeClass as RemoteBadgeClass
 from lti_tool.logs import get_logger
 from lti_tool.models import Award, AwardStatus, BadgeClass, Connection, Course, RevokedBy, Rule, RuleStatus
-from lti_tool.services import awarding, chains, issuers, revocation, throttle
+from lti_tool.services import awarding, chains, issuers, revocation, scores, throttle
 from lti_tool.services.connections import ConnectionBusyError, ConnectionDeadError, with_client
 from lti_tool.toolbox import Toolbox
 
@@ -24,6 +24,7 @@ log = get_logger(__name__)
 
 EVERY = timedelta(minutes=15)
 SAMPLE = 20
+OTHERS_ASKED = 5
 # A feed without an answer from before starts a little before the first award that it could be about.
 OVERLAP = timedelta(minutes=5)
 NOT_SHOWN = (
@@ -103,8 +104,11 @@ def _sampled(tools: Toolbox, client: BadgrClient, connection_id: int, now: datet
     oldest_first = (
         select(Award.id, Award.assertion_id)
         .join(Course, Course.id == Award.course_id)
+        .join(Connection, Connection.id == Course.connection_id)
+        .join(BadgeClass, BadgeClass.id == Award.badge_class_id)
         .where(
             Course.connection_id == connection_id,
+            BadgeClass.server_id == Connection.server_id,
             Award.status == AwardStatus.ISSUED,
             Award.assertion_id.is_not(None),
         )
@@ -147,6 +151,7 @@ def _apply(tools: Toolbox, assertions: Iterable[Assertion], now: datetime) -> No
                     session.execute(update(Award).where(Award.id == award.id).values(**values))
                     awarding.add_step(session, award, "revoked", revocation.story(assertion), now)
                     chains.follow_loss(session, award, now)
+                    scores.schedule_loss(session, award, now)
                     log.info("revoked_at_badgr", award_id=award.id)
             session.commit()
 
@@ -157,7 +162,9 @@ def _refresh_badge_classes(tools: Toolbox, client: BadgrClient, connection_id: i
         select(BadgeClass)
         .join(Rule, Rule.badge_class_id == BadgeClass.id)
         .join(Course, Course.id == Rule.course_id)
+        .join(Connection, Connection.id == Course.connection_id)
         .where(Course.connection_id == connection_id, Rule.status != RuleStatus.DRAFT)
+        .where(BadgeClass.server_id == Connection.server_id)
         .distinct()
     )
     with tools.database.read() as session:
@@ -168,6 +175,8 @@ def _refresh_badge_classes(tools: Toolbox, client: BadgrClient, connection_id: i
             remote = client.badge_class(entity_id)
         except NotFoundError:
             remote = None
+            if not _is_gone_for_all(tools, badge_id, entity_id, connection_id, now):
+                continue
         with tools.database.write() as session:
             badge = session.get_one(BadgeClass, badge_id)
             if remote is None:
@@ -175,3 +184,28 @@ def _refresh_badge_classes(tools: Toolbox, client: BadgrClient, connection_id: i
             else:
                 issuers.copy(badge, remote, now)
             session.commit()
+
+
+def _is_gone_for_all(tools: Toolbox, badge_id: int, entity_id: str, but_connection_id: int, now: datetime) -> bool:
+    """Whether no other account that awards this badge class sees it; one that cannot be asked may see it."""
+    query = (
+        select(Connection.id)
+        .join(Course, Course.connection_id == Connection.id)
+        .join(Rule, Rule.course_id == Course.id)
+        .join(BadgeClass, BadgeClass.id == Rule.badge_class_id)
+        .where(BadgeClass.id == badge_id, BadgeClass.server_id == Connection.server_id)
+        .where(Connection.id != but_connection_id, Connection.dead_since.is_(None))
+        .distinct()
+        .limit(OTHERS_ASKED)
+    )
+    with tools.database.read() as session:
+        others = list(session.scalars(query))
+    for other in others:
+        try:
+            with_client(tools, other, now, lambda client: client.badge_class(entity_id))
+        except NotFoundError:
+            continue
+        except (BadgrError, ConnectionDeadError, ConnectionBusyError):
+            return False
+        return False
+    return True

@@ -1,24 +1,17 @@
 """The column of a badge in the LMS's gradebook: made, filled and taken away as the instructor wants it (AGS 2.0)."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from lti_tool.db import wake
 from lti_tool.errors import ConflictError
-from lti_tool.logs import get_logger
 from lti_tool.lti import ags
 from lti_tool.lti.deeplinking import resource_id
-from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.services import ServiceClient
 from lti_tool.models import Award, AwardStatus, Course, Rule
-from lti_tool.services import rules
+from lti_tool.services import rules, scores
 from lti_tool.toolbox import Toolbox
-
-log = get_logger(__name__)
-
-RETRY = timedelta(minutes=5)
 
 
 def is_offered(course: Course) -> bool:
@@ -57,7 +50,7 @@ def adopt(session: Session, rule: Rule, line_item_url: str, now: datetime) -> No
     rule.has_column, rule.line_item_url = True, line_item_url
     issued = select(Award).where(Award.rule_id == rule.id, Award.status == AwardStatus.ISSUED)
     for award in session.scalars(issued):
-        schedule(session, award, now)
+        scores.schedule(session, award, now)
 
 
 def switch_off(tools: Toolbox, course_id: int, rule_id: int, now: datetime) -> None:
@@ -72,36 +65,4 @@ def switch_off(tools: Toolbox, course_id: int, rule_id: int, now: datetime) -> N
         rule.has_column, rule.line_item_url = False, None
         cleared = {"score_sent_at": None, "score_due_at": None, "score_advice": None}
         session.execute(update(Award).where(Award.rule_id == rule_id).values(cleared))
-        session.commit()
-
-
-def schedule(session: Session, award: Award, now: datetime) -> None:
-    """Let the score of an issued award be sent."""
-    award.score_sent_at, award.score_due_at, award.score_advice = None, now, None
-    wake(session, "score", award.id)
-
-
-def due_scores(session: Session, now: datetime, limit: int = 1000) -> list[int]:
-    """The awards whose score should be sent now."""
-    return list(session.scalars(select(Award.id).where(Award.score_due_at <= now).limit(limit)))
-
-
-def send_score(tools: Toolbox, award_id: int, now: datetime) -> None:
-    """Send the score of an award if it is due; sending it twice does no harm."""
-    with tools.database.read() as session:
-        award = session.get(Award, award_id)
-        if award is None or award.score_due_at is None or award.score_due_at > now:
-            return
-        url, sub = award.rule.line_item_url, award.person.sub
-        platform_id = award.course.deployment.platform_id
-    outcome: dict[str, object] = {"score_sent_at": now, "score_due_at": None, "score_advice": None}
-    if url is not None:
-        try:
-            ags.post_score(ServiceClient(tools.database, tools.vault, tools.http), platform_id, url, sub, now)
-        except LtiServiceError as error:
-            log.warning("score_not_sent", award_id=award_id, status=error.status, retryable=error.retryable)
-            again = now + RETRY if error.retryable else None
-            outcome = {"score_due_at": again, "score_advice": error.advice[:1000]}
-    with tools.database.write() as session:
-        session.execute(update(Award).where(Award.id == award_id).values(outcome))
         session.commit()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -10,10 +11,18 @@ from sqlalchemy.orm import Session
 
 from lti_tool.badgr import oauth
 from lti_tool.badgr.client import BadgrClient
-from lti_tool.badgr.errors import BadgrError, GrantRejectedError, UnauthorizedError
+from lti_tool.badgr.errors import (
+    BadgrError,
+    ClientRejectedError,
+    GrantRejectedError,
+    InvalidRequestError,
+    InvalidScopeError,
+    SignInRefusedError,
+    UnauthorizedError,
+)
 from lti_tool.badgr.types import ServerAddress, TokenPair
 from lti_tool.logs import get_logger
-from lti_tool.models import BadgrServer, Connection, Course
+from lti_tool.models import Backpack, BadgrServer, Connection, Course
 from lti_tool.services import token_calls
 from lti_tool.toolbox import Toolbox
 
@@ -26,6 +35,8 @@ REFRESH_BEFORE = timedelta(minutes=5)
 LEASE = timedelta(seconds=45)
 WAIT_STEP_SECONDS = 0.1
 CONNECT_SECONDS = 5.0
+# While the tool's own key is not accepted, somebody is told and has to correct it.
+REFUSED_WAIT_SECONDS = 300.0
 DEAD_REASON = "Badgr no longer accepts this connection. Press “Connect to Badgr” to connect again."
 
 
@@ -132,7 +143,12 @@ def _refresh(tools: Toolbox, connection: Connection, now: datetime) -> str:
     except BadgrError as error:
         _let_go(tools, connection.id)
         token_calls.note_wait(tools, address.api_url, error, now)
+        if isinstance(error, ClientRejectedError | InvalidScopeError | InvalidRequestError):
+            raise SignInRefusedError(error.advice, status=error.status, retry_after=REFUSED_WAIT_SECONDS) from error
         raise
+    # A server that gives no new refresh token goes on with the former one (RFC 6749 §6).
+    former = tools.vault.open(connection.sealed_refresh_token)
+    pair = replace(pair, refresh_token=pair.refresh_token or former)
     with tools.database.write() as session:
         stored = session.get_one(Connection, connection.id, with_for_update=True)
         if tools.vault.open(stored.sealed_access_token) == token:
@@ -144,18 +160,27 @@ def _refresh(tools: Toolbox, connection: Connection, now: datetime) -> str:
     return access_token(tools, connection.id, now)
 
 
-def give_back(tools: Toolbox, address: ServerAddress, pair: TokenPair) -> None:
-    """End a grant that is not wanted after all; that Badgr cannot be told is no failure of what is done here."""
+def give_back(tools: Toolbox, address: ServerAddress, pair: TokenPair | None) -> None:
+    """End a grant, if any, that is not wanted after all; that Badgr cannot be told is no failure of what was done."""
     try:
-        end_grant(tools, address, pair.access_token, pair.refresh_token)
+        end_grant(tools, address, pair)
     except BadgrError as error:
         log.warning("badgr_not_told", status=error.status)
 
 
-def end_grant(tools: Toolbox, address: ServerAddress, access: str, refresh: str | None) -> None:
+def end_grant(tools: Toolbox, address: ServerAddress, pair: TokenPair | None) -> None:
     """End a grant at Badgr: by its refresh token, and by the access token only where there is no other."""
-    kind = "refresh_token" if refresh else "access_token"
-    oauth.revoke(address, tools.http, refresh or access, kind)
+    if pair is not None and pair.access_token:
+        kind = "refresh_token" if pair.refresh_token else "access_token"
+        oauth.revoke(address, tools.http, pair.refresh_token or pair.access_token, kind)
+
+
+def tokens_of(tools: Toolbox, holder: Connection | Backpack) -> TokenPair | None:
+    """The tokens that are kept of a connection or a learner's account; None when there are none."""
+    if not holder.sealed_access_token:
+        return None
+    refresh = tools.vault.open(holder.sealed_refresh_token) if holder.sealed_refresh_token else None
+    return TokenPair(tools.vault.open(holder.sealed_access_token), refresh, holder.expires_at, frozenset())
 
 
 def _let_go(tools: Toolbox, connection_id: int) -> None:

@@ -11,7 +11,7 @@ from lti_tool.domain.criteria import activities_of, criteria_to_json, moved
 from lti_tool.domain.launch import LaunchLink, Role
 from lti_tool.errors import ConflictError, NotFoundError
 from lti_tool.logs import get_logger
-from lti_tool.models import Activity, Course, Enrolment, ResourceLink, Rule, RuleStatus, RuleVersion
+from lti_tool.models import Activity, Course, Deployment, Enrolment, ResourceLink, Rule, RuleStatus, RuleVersion
 from lti_tool.services import rules
 from lti_tool.services.results import activity_named
 from lti_tool.toolbox import Toolbox
@@ -44,11 +44,11 @@ def note_link(session: Session, course: Course, link: LaunchLink | None) -> None
     row.course_id, row.history = course.id, list(link.history) or row.history
 
 
-def offer(session: Session, course: Course) -> Offer | None:
-    """What can be taken over from the course that this one was copied from; None once that was answered."""
+def offer(session: Session, course: Course, person_id: int) -> Offer | None:
+    """What this teacher can take over from the course that theirs was copied from; None once that was answered."""
     if course.copy_answered_at is not None:
         return None
-    origin = _origin(session, course)
+    origin = _origin(session, course, person_id)
     if origin is None:
         return None
     return Offer(origin.title or origin.label, len(_rules_to_copy(session, origin, course)))
@@ -58,7 +58,7 @@ def answer(tools: Toolbox, course_id: int, person_id: int, now: datetime, *, tak
     """Take over the rules as drafts, or leave them; the number taken. Raises ConflictError when answered before."""
     with tools.database.write() as session:
         course = session.get_one(Course, course_id, with_for_update=True)
-        origin = _origin(session, course)
+        origin = _origin(session, course, person_id)
         if course.copy_answered_at is not None or origin is None:
             raise ConflictError("The rules of the former course were taken over already, or left.")
         course.copy_answered_at = now
@@ -107,8 +107,12 @@ def copy_to(tools: Toolbox, course_id: int, rule_id: int, target_course_id: int,
         return made.id
 
 
-def _origin(session: Session, course: Course) -> Course | None:
-    """The newest of its former courses that has rules; only within the deployment, beyond which ids mean nothing."""
+def _origin(session: Session, course: Course, person_id: int) -> Course | None:
+    """The newest of its former courses that has rules; only within the deployment, beyond which ids mean nothing.
+
+    Where our parameters are no part of the registration, teachers can write what they like into their links: then only
+    a course in which the person teaches is believed to be the former one.
+    """
     links = session.scalars(select(ResourceLink).where(ResourceLink.course_id == course.id)).all()
     ids = [link_id for link in links for link_id in link.history]
     here = Course.deployment_id == course.deployment_id
@@ -123,6 +127,12 @@ def _origin(session: Session, course: Course) -> Course | None:
         .where(Course.context_id.in_(course.context_history) | Course.id.in_(by_link))
         .where(select(Rule.id).where(Rule.course_id == Course.id).exists())
     )
+    platform = session.get_one(Deployment, course.deployment_id).platform
+    if not (platform.has_parameters or platform.is_canvas):
+        taught = select(Enrolment.course_id).where(
+            Enrolment.person_id == person_id, Enrolment.launch_role == Role.INSTRUCTOR
+        )
+        query = query.where(Course.id.in_(taught))
     found = session.scalars(query.order_by(Course.id.desc())).all()
     rank = {context_id: number for number, context_id in enumerate(course.context_history)}
     return min(found, key=lambda candidate: rank.get(candidate.context_id, len(rank)), default=None)

@@ -19,7 +19,7 @@ from lti_tool.badgr.errors import BadgrError, DuplicateAwardError
 from lti_tool.db import wake
 from lti_tool.logs import get_logger
 from lti_tool.models import Award, AwardStatus, Enrolment, RevokedBy
-from lti_tool.services import awarding, chains, columns, holding, revocation, throttle
+from lti_tool.services import awarding, chains, holding, revocation, scores, throttle
 from lti_tool.services.connections import ConnectionBusyError, ConnectionDeadError, with_client
 from lti_tool.services.facts import GONE
 from lti_tool.services.jobs import Job, job_of
@@ -94,6 +94,7 @@ def _claim(tools: Toolbox, award_id: int, now: datetime) -> Job | None:
                     lease=lease,
                     attempts=job.attempt,
                     recipient=job.award.recipient,
+                    tried_addresses=[*job.other_addresses, job.award.recipient],
                     # While it is being sent this is the end of the lease: the sweep finds it then.
                     due_at=now + timedelta(seconds=tools.settings.delivery_lease_seconds),
                 )
@@ -121,7 +122,7 @@ def _step_aside(session: Session, award_id: int, now: datetime) -> None:
 
 def _ensure(client: BadgrClient, job: Job) -> tuple[Assertion | None, str]:
     """Make sure that the assertion exists: look, send, and look again when in doubt (BADGR.md §6.2)."""
-    for address in filter(None, (job.former_recipient, job.award.recipient)):
+    for address in (*job.other_addresses, job.award.recipient):
         if found := _look_up(client, job, address):
             return found, "Badgr already has it; nothing was sent."
     if job.only_look:
@@ -140,9 +141,9 @@ def _ensure(client: BadgrClient, job: Job) -> tuple[Assertion | None, str]:
 
 def _look_up(client: BadgrClient, job: Job, address: str) -> Assertion | None:
     """The live assertion, else one that was made for this award and is revoked or over: that is not awarded again."""
-    # When it was made is told by the server's clock, when it was earned by ours.
-    opened_at = job.opened_at - client.clock_behind
     told = client.find_assertions(job.badge_class_id, address)
+    # When it was made is told by the server's clock, which its answer has just shown; when it was earned, by ours.
+    opened_at = job.opened_at - client.clock_behind
     found = [assertion for assertion in told if assertion.entity_id not in job.former]
     newer = [a for a in found if a.created_at is not None and a.created_at >= opened_at]
     live = [a for a in (newer if job.award.allow_duplicate else found) if a.is_live]
@@ -154,8 +155,11 @@ def _record(tools: Toolbox, job: Job, assertion: Assertion | None, story: str, n
     if assertion is None:
         gone = {"status": AwardStatus.REVOKED, "lease": None, "advice": None, "revoked_at": now}
         return _finish(tools, job, gone, "revoked", story, now)
+    # An attempt before may have been for another address.
+    told = [address for address in job.other_addresses if assertion.belongs_to(address)]
     values: dict[str, object] = {
         "status": AwardStatus.ISSUED,
+        "recipient": next(iter(told), job.award.recipient),
         "lease": None,
         "advice": None,
         "assertion_id": assertion.entity_id,
@@ -215,7 +219,7 @@ def _finish(
         elif award.status is AwardStatus.PENDING:
             wake(session, "award", award.id, award.due_at)
         elif award.status is AwardStatus.ISSUED and award.rule.has_column:
-            columns.schedule(session, award, now)
+            scores.schedule(session, award, now)
         if award.status in GONE:
             chains.follow_loss(session, award, now)
         session.commit()

@@ -246,7 +246,13 @@ def _forget_names(session: Session, person: Person) -> None:
 
 
 def _make_nameless(session: Session, award: Award, now: datetime, *, revoke: bool) -> None:
-    told: dict[str, Any] = {"recipient": None, "reasons": [], "fall_detail": None, "advice": None}
+    told: dict[str, Any] = {
+        "recipient": None,
+        "tried_addresses": [],
+        "reasons": [],
+        "fall_detail": None,
+        "advice": None,
+    }
     told |= {"score_due_at": None, "score_advice": None}
     for name, value in told.items():
         setattr(award, name, value)

@@ -27,7 +27,7 @@ from lti_tool.models import (
     RuleStatus,
 )
 from lti_tool.services import audit, awarding, token_calls
-from lti_tool.services.connections import end_grant, give_back, server_address, set_tokens
+from lti_tool.services.connections import end_grant, give_back, server_address, set_tokens, tokens_of
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -85,17 +85,19 @@ def complete(tools: Toolbox, consent: Consent, code: str, redirect_uri: str, now
     client = BadgrClient(address.api_url, pair.access_token, tools.http)
     profile, found = client.profile(), _issuers(client)
     with tools.database.write() as session:
-        connection = _store(tools, session, consent, pair, profile, now)
+        connection, former = _store(tools, session, consent, pair, profile, now)
         if consent.course_id is not None:
             _attach(session, session.get_one(Course, consent.course_id), connection, found, now)
         else:
-            detail = f"{profile.name} at {connection.server.name}"
-            audit.note(session, consent.actor, "institution's account connected", now, detail=detail)
+            told = f"{profile.name} at {connection.server.name}"
+            audit.note(session, consent.actor, "institution's account connected", now, detail=told)
         session.flush()
         _release(session, connection, now)
         session.commit()
         log.info("badgr_connected", connection_id=connection.id, course_id=consent.course_id)
-        return connection
+    # Nobody holds the grant any more that this one takes the place of.
+    give_back(tools, address, former)
+    return connection
 
 
 def exchange(
@@ -180,23 +182,25 @@ def disconnect(tools: Toolbox, connection_id: int, actor: str, now: datetime) ->
     """End a connection here and at Badgr; whether Badgr has confirmed it. Awards wait until somebody connects again."""
     with tools.database.read() as session:
         connection = session.get_one(Connection, connection_id)
-    has_ended = True
+    has_ended, seen = True, connection.sealed_access_token
     if connection.is_alive:
-        refresh = tools.vault.open(connection.sealed_refresh_token) if connection.sealed_refresh_token else None
-        access = tools.vault.open(connection.sealed_access_token)
+        present = tokens_of(tools, connection)
         try:
-            end_grant(tools, server_address(tools, connection.server_id), access, refresh)
+            end_grant(tools, server_address(tools, connection.server_id), present)
         except BadgrError as error:
             log.warning("badgr_not_told", connection_id=connection_id, status=error.status)
             has_ended = False
     with tools.database.write() as session:
-        connection = session.get_one(Connection, connection_id)
+        connection = session.get_one(Connection, connection_id, with_for_update=True)
+        # Somebody may have renewed it while Badgr was told.
+        newer = tokens_of(tools, connection) if connection.sealed_access_token != seen else None
         connection.dead_since = connection.dead_since or now
         connection.dead_reason = f"{actor} has disconnected it."
         # Nothing is left that could be used by whoever finds it.
         connection.sealed_access_token, connection.sealed_refresh_token = tools.vault.seal(""), None
         audit.note(session, actor, "Badgr account disconnected", now, detail=connection.badgr_user_name)
         session.commit()
+    give_back(tools, server_address(tools, connection.server_id), newer)
     return has_ended
 
 
@@ -271,7 +275,8 @@ def _release(session: Session, connection: Connection, now: datetime) -> None:
 
 def _store(
     tools: Toolbox, session: Session, consent: Consent, pair: TokenPair, profile: Profile, now: datetime
-) -> Connection:
+) -> tuple[Connection, TokenPair | None]:
+    """The connection of this account, and the tokens that it had before."""
     key: dict[str, object] = {"server_id": consent.server_id, "badgr_user_id": profile.entity_id}
     if consent.deployment_id is not None:
         key["deployment_id"] = session.get_one(Deployment, consent.deployment_id).id
@@ -288,7 +293,8 @@ def _store(
         expires_at=pair.expires_at,
         created_at=now,
     )
+    former = tokens_of(tools, connection) if connection.is_alive else None
     connection.badgr_user_name = profile.name
     connection.dead_since = connection.dead_reason = None
     set_tokens(tools, connection, pair)
-    return connection
+    return connection, former

@@ -8,6 +8,7 @@ HOLD_LABEL = {
     HoldReason.NOT_ON_ROSTER: "Held: not on the course list yet",
     HoldReason.NOT_A_LEARNER: "Held: not a learner",
     HoldReason.NO_CONNECTION: "Held: no Badgr connection",
+    HoldReason.OTHER_SERVER: "Held: the badge is at another Badgr server",
     HoldReason.APPROVAL: "Waits for a teacher's approval",
     HoldReason.BRAKE: "Held: more awards at once than usual",
 }
@@ -27,6 +28,10 @@ HOLD_ADVICE = {
     HoldReason.NO_CONNECTION: (
         "The course is not connected to Badgr. A teacher of the course can connect it on the Badges page; "
         "everything that waits goes out then."
+    ),
+    HoldReason.OTHER_SERVER: (
+        "This badge belongs to another Badgr server than the one that the course is connected to now. Connect an "
+        "account of that server again, or pause the rule and choose a badge of the present one."
     ),
     HoldReason.APPROVAL: (
         "This badge is sent when a teacher of the course has approved it, on the page of the badge's rule."
@@ -62,9 +67,17 @@ def why_award_held(award: Award, enrolment: Enrolment | None) -> HoldReason | No
     One that was taken back is only looked for at Badgr.
     """
     if award.revocation_reason is not None:
-        return connection_fault(award.course)
+        return _server_fault(award)
     if award.run is not None and award.run.status is RunStatus.WAITING:
         return HoldReason.BRAKE
     if award.awaits_approval:
         return HoldReason.APPROVAL
-    return why_held(award.course, enrolment)
+    return why_held(award.course, enrolment) or _server_fault(award)
+
+
+def _server_fault(award: Award) -> HoldReason | None:
+    """What keeps everything about this award from being asked at Badgr; no server is asked about another's badges."""
+    connection = award.course.connection
+    if connection is None or (fault := connection_fault(award.course)) is not None:
+        return HoldReason.NO_CONNECTION if connection is None else fault
+    return HoldReason.OTHER_SERVER if connection.server_id != award.badge_class.server_id else None

@@ -26,8 +26,8 @@ class Job:
     award: NewAward
     # It was taken back meanwhile: only find out whether Badgr has it.
     only_look: bool
-    # The other address that an earlier attempt was for: Badgr may have the badge there.
-    former_recipient: str | None
+    # Other addresses that earlier attempts were for: Badgr may have the badge there.
+    other_addresses: tuple[str, ...]
     # What Badgr has of earlier times that this person earned the badge.
     former: frozenset[str]
 
@@ -38,9 +38,9 @@ def job_of(session: Session, award: Award, enrolment: Enrolment, lease: str, now
         Award.badge_class_id == award.badge_class_id, Award.person_id == award.person_id, Award.id != award.id
     )
     former = frozenset(filter(None, session.scalars(others)))
-    connection, tried = award.course.connection, award.recipient if award.attempts else None
+    connection, tried = award.course.connection, award.tried_addresses
     # Of somebody who has no address any more, what was sent before can still be looked for.
-    recipient = (enrolment.person.badge_address or tried or "").strip().lower()
+    recipient = (enrolment.person.badge_address or next(iter(tried), "")).strip().lower()
     assert connection is not None
     assert recipient
     return Job(
@@ -53,7 +53,7 @@ def job_of(session: Session, award: Award, enrolment: Enrolment, lease: str, now
         opened_at=award.opened_at,
         award=_new_award(award, recipient, now, has_others=bool(former)),
         only_look=award.revocation_reason is not None,
-        former_recipient=tried if tried != recipient else None,
+        other_addresses=tuple(address for address in tried if address != recipient),
         former=former,
     )
 

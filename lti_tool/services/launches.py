@@ -10,7 +10,7 @@ from lti_tool.db import get_or_create
 from lti_tool.domain.launch import Launch, LaunchCourse, LaunchPerson
 from lti_tool.logs import get_logger
 from lti_tool.lti.launch import VerifiedLaunch, consume_nonce
-from lti_tool.models import Course, Deployment, Enrolment, Person, Rule, Visit
+from lti_tool.models import Course, Deployment, Enrolment, Person, Platform, Rule, Visit
 from lti_tool.services import (
     admins,
     awarding,
@@ -83,10 +83,16 @@ def find_visit(tools: Toolbox, session_digest: str, course_id: int, now: datetim
     with tools.database.read() as session:
         return session.scalar(
             select(Visit)
+            .join(Course, Course.id == Visit.course_id)
+            .join(Deployment, Deployment.id == Course.deployment_id)
+            .join(Platform, Platform.id == Deployment.platform_id)
             .where(
                 Visit.session_digest == session_digest,
                 Visit.course_id == course_id,
                 Visit.expires_at > now,
+                # Who may not launch any more is out at once.
+                Deployment.approved,
+                Platform.enabled,
             )
             .options(joinedload(Visit.course), joinedload(Visit.person))
         )

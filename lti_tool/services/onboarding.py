@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from lti_tool.db import get_or_create
@@ -15,7 +15,7 @@ from lti_tool.lti import registration as dynamic
 from lti_tool.lti.errors import LaunchError, RegistrationError
 from lti_tool.lti.registration import PlatformConfiguration, Registered, ToolAddresses
 from lti_tool.lti.state import digest
-from lti_tool.models import Deployment, Platform, RegistrationLink
+from lti_tool.models import Deployment, Platform, PlatformToken, RegistrationLink
 from lti_tool.services import audit
 from lti_tool.settings import Settings
 from lti_tool.toolbox import Toolbox
@@ -80,12 +80,16 @@ def register(
     """Register with the LMS that opened a link; raises InvalidInputError or RegistrationError, storing nothing."""
     check_link(tools, token, now)
     found = dynamic.read_configuration(tools.http, configuration_url, registration_token)
+    if not found.registration_url:
+        raise RegistrationError("This LMS registers no tools by itself. Ask for the tool to be registered by hand.")
     # Outside any transaction: the LMS answers when it likes. A link that is used twice meanwhile loses below.
     registered = dynamic.register(tools.http, found, tool_addresses(tools.settings), registration_token)
     with tools.database.write() as session:
         link = _open_link(session, token, now)
         platform, is_update = _store(session, link, found, registered, now)
         link.used_at, link.platform_id = now, platform.id
+        # They are a part of what was just registered.
+        platform.has_parameters = True
         action = "registration renewed" if is_update else "registered"
         audit.note(session, f"link of {link.created_by}", action, now, platform_id=platform.id, detail=found.issuer)
         session.commit()
@@ -106,8 +110,14 @@ def remember_deployment(tools: Toolbox, platform_id: int, deployment_id: str, no
             log.warning("too_many_waiting_deployments", platform_id=platform_id)
             return
         key = {"platform_id": platform_id, "deployment_id": deployment_id}
-        get_or_create(session, Deployment, key, approved=False, created_at=now)
-        audit.note(session, "the LMS", "new deployment seen", now, platform_id=platform_id, detail=deployment_id)
+        _note(
+            session,
+            "the LMS",
+            "new deployment seen",
+            get_or_create(session, Deployment, key, approved=False, created_at=now),
+            deployment_id,
+            now,
+        )
         session.commit()
 
 
@@ -168,7 +178,8 @@ def _store(
         platform = get_or_create(
             session, Platform, key, name=name, family="", enabled=True, created_at=now, **addresses
         )
-    platform.client_id = registered.client_id
+    if platform.client_id != registered.client_id:
+        _change_client(session, platform, registered.client_id)
     platform.auth_login_url, platform.auth_token_url = found.auth_login_url, found.auth_token_url
     platform.jwks_url, platform.auth_audience = found.jwks_url, found.auth_audience
     platform.jwks = platform.jwks_fetched_at = None
@@ -180,6 +191,16 @@ def _store(
     return platform, is_update
 
 
+def _change_client(session: Session, platform: Platform, client_id: str) -> None:
+    """What the LMS calls the tool from now on; raises RegistrationError when another registration has this name."""
+    taken = select(Platform.name).where(Platform.issuer == platform.issuer, Platform.client_id == client_id)
+    if (name := session.scalar(taken)) is not None:
+        raise RegistrationError(f"The LMS has given the client id of another registration that is known here: {name}.")
+    platform.client_id = client_id
+    # They were given to the former client.
+    session.execute(delete(PlatformToken).where(PlatformToken.platform_id == platform.id))
+
+
 def _deployment(session: Session, deployment_id: int) -> Deployment:
     deployment = session.get(Deployment, deployment_id)
     if deployment is None:
@@ -188,4 +209,6 @@ def _deployment(session: Session, deployment_id: int) -> Deployment:
 
 
 def _note(session: Session, actor: str, action: str, deployment: Deployment, detail: str, now: datetime) -> None:
-    audit.note(session, actor, action, now, platform_id=deployment.platform_id, detail=detail)
+    audit.note(
+        session, actor, action, now, platform_id=deployment.platform_id, deployment_id=deployment.id, detail=detail
+    )

@@ -15,7 +15,7 @@ from lti_tool.errors import ConflictError, InvalidInputError
 from lti_tool.logs import get_logger
 from lti_tool.models import Award, AwardStatus, Connection, RevokedBy
 from lti_tool.models.award import REFUSED
-from lti_tool.services import awarding, chains, issuers, throttle
+from lti_tool.services import awarding, chains, issuers, scores, throttle
 from lti_tool.services.connections import ConnectionBusyError, ConnectionDeadError, with_client
 from lti_tool.services.facts import GONE
 from lti_tool.toolbox import Toolbox
@@ -28,7 +28,7 @@ RETRY = timedelta(minutes=1)
 AT_BADGR = (AwardStatus.ISSUED, AwardStatus.SENDING)
 # Badgr may have what was ever sent and has none of these outcomes from it.
 IN_DOUBT = (AwardStatus.PENDING, AwardStatus.HELD, AwardStatus.FAILED)
-WAITS_FOR_CONNECTION = "The badge is revoked as soon as the course is connected to Badgr again."
+WAITS_FOR_CONNECTION = "The badge is revoked as soon as the course is connected to its Badgr server again."
 
 
 def request(tools: Toolbox, course_id: int, award_id: int, reason: str, actor: str, now: datetime) -> None:
@@ -159,7 +159,9 @@ def _claim(tools: Toolbox, award_id: int, now: datetime) -> tuple[str, int | Non
             return None
         award.lease, award.due_at = lease, now + timedelta(seconds=tools.settings.delivery_lease_seconds)
         session.commit()
-        return lease, award.course.connection_id, award.assertion_id or "", award.revocation_reason or ""
+        is_there = connection is not None and connection.server_id == award.badge_class.server_id
+        connection_id = award.course.connection_id if is_there else None
+        return lease, connection_id, award.assertion_id or "", award.revocation_reason or ""
 
 
 def _note(tools: Toolbox, connection_id: int | None, error: BadgrError, now: datetime) -> None:
@@ -215,6 +217,8 @@ def _finish(
         if kind != "retry" or former != text:
             awarding.add_step(session, award, kind, text, now)
         chains.follow_loss(session, award, now)
+        if award.status is AwardStatus.REVOKED:
+            scores.schedule_loss(session, award, now)
         session.commit()
         log.info("award_revocation", award_id=award_id, outcome=kind)
         return award.status

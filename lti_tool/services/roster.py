@@ -13,7 +13,6 @@ from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.nrps import Member, Roster, for_link, read_roster
 from lti_tool.lti.services import ServiceClient
 from lti_tool.models import Course, Enrolment, Person, ResourceLink, Rule, RuleStatus
-from lti_tool.models.platform import CANVAS_ISSUERS
 from lti_tool.services import awarding, matching
 from lti_tool.toolbox import Toolbox
 
@@ -90,7 +89,7 @@ class _Reader:
         self._url, self._differences_url = course.memberships_url or "", course.roster_differences_url
         self._link_id, self._now = link_id, now
         # Canvas' events name people by ids that it tells only with the roster of a link (LMS.md §4.4).
-        self._has_ids_of_its_own = course.deployment.platform.issuer in CANVAS_ISSUERS
+        self._is_canvas = course.deployment.platform.is_canvas
 
     def changes(self) -> Roster | None:
         """What has changed; None where the platform does not tell, or has forgotten what we knew."""
@@ -106,7 +105,7 @@ class _Reader:
     def everybody(self) -> Roster:
         """The whole roster; where it keeps addresses back, with those that it tells for the tool's own link."""
         roster = self._read(self._url)
-        if self._link_id is None or (self._tells_addresses(roster) and not self._has_ids_of_its_own):
+        if self._link_id is None or (self._tells_addresses(roster) and not self._is_canvas):
             return roster
         try:
             told = {member.sub: member for member in self._read(for_link(self._url, self._link_id)).members}
@@ -120,7 +119,7 @@ class _Reader:
         return all(member.email for member in roster.members)
 
     def _read(self, url: str) -> Roster:
-        return read_roster(self._client, self._platform_id, url, self._now)
+        return read_roster(self._client, self._platform_id, url, self._now, is_canvas=self._is_canvas)
 
 
 def _completed(member: Member, told: Member | None) -> Member:
@@ -155,13 +154,15 @@ def _store(session: Session, course: Course, roster: Roster, now: datetime, *, i
             # What was done before, or in another course, may be all that a rule here waits for.
             awarding.decide_again(session, enrolment, now)
     if is_whole:
-        _end_absent(session, course, {member.sub for member in roster.members})
+        _end_absent(session, course, {member.sub for member in roster.members}, now)
     session.flush()
     awarding.release(session, now, course_id=course.id)
 
 
-def _end_absent(session: Session, course: Course, present: set[str]) -> None:
-    enrolments = session.scalars(select(Enrolment).where(Enrolment.course_id == course.id, Enrolment.active)).all()
+def _end_absent(session: Session, course: Course, present: set[str], read_at: datetime) -> None:
+    # Who came while the roster was being read may be missing in it.
+    query = select(Enrolment).where(Enrolment.course_id == course.id, Enrolment.active, Enrolment.seen_at <= read_at)
+    enrolments = session.scalars(query).all()
     for enrolment in enrolments:
         # The roster was read whole: who is not in it has left the course.
         if enrolment.person.sub not in present:

@@ -20,7 +20,6 @@ from lti_tool.models import (
 from lti_tool.services import (
     audit,
     changes,
-    columns,
     delivery,
     evaluation,
     events,
@@ -31,6 +30,7 @@ from lti_tool.services import (
     revocation,
     roster,
     runs,
+    scores,
 )
 from lti_tool.services.reports import delays
 from lti_tool.toolbox import Toolbox
@@ -74,7 +74,7 @@ def sweep(tools: Toolbox, now: datetime) -> list[tuple[str, int]]:
             due += [("event", event_id) for event_id in matching.missed(session, now - MISSED_AFTER)]
         due += [("award", award_id) for award_id in delivery.due_awards(session, now)]
         due += [("revocation", award_id) for award_id in revocation.due_revocations(session, now)]
-        due += [("score", award_id) for award_id in columns.due_scores(session, now)]
+        due += [("score", award_id) for award_id in scores.due_scores(session, now)]
         due += [("person", enrolment_id) for enrolment_id in evaluation.due_people(session, now)]
         due += [("pull", course_id) for course_id in pulls.due_courses(session, now)]
         if pause := timedelta(minutes=tools.settings.pull_minutes):

@@ -15,6 +15,7 @@ from lti_tool.services.admins import Admin
 from lti_tool.services.reports import events as reports
 from lti_tool.services.reports.sources import find_source
 from lti_tool.web import access
+from lti_tool.web.hygiene import row_id
 from lti_tool.web.parts import tools, utc_now
 
 blueprint = Blueprint("admin_events", __name__, url_prefix="/admin/sources/<int:source_id>/events")
@@ -34,7 +35,7 @@ def events(source_id: int) -> str:
             admin=admin,
             source=find_source(db, admin, source_id),
             found=reports.event_list(
-                db, source_id, status=status, words=words, before=request.args.get("before", type=int)
+                db, source_id, status=status, words=words, before=request.args.get("before", type=row_id)
             ),
             statuses=STATUSES,
             status=status.value if status else "",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lti_tool.badgr.bodies import unescaped
-from lti_tool.badgr.types import UNITS, Alignment, BadgeClass, Issuer, Lifetime, NewBadgeClass, NewIssuer
+from lti_tool.badgr.types import MOST, UNITS, Alignment, BadgeClass, Issuer, Lifetime, NewBadgeClass, NewIssuer
 from lti_tool.lti.addresses import origin_of
 
 BADGE_FIELDS = ("name", "description", "criteria", "criteria_url", "tags", "alignments", "amount", "unit")
@@ -71,7 +71,7 @@ def read_badge(
         errors["alignments"] = "Write one in a line: its name, then |, then its address."
     lifetime = _lifetime(values["amount"], values["unit"])
     if values["amount"] and lifetime is None:
-        errors["amount"] = "Enter a whole number from 1 to 999, or nothing if the badge never ends."
+        errors["amount"] = "Enter a whole number from 1 to 99999, or nothing if the badge never ends."
     if not image:
         errors.setdefault("picture", "Choose a picture.")
     if errors or alignments is None:
@@ -116,6 +116,6 @@ def _alignments(text: str, present: Mapping[str, Alignment]) -> tuple[Alignment,
 
 
 def _lifetime(amount: str, unit: str) -> Lifetime | None:
-    if not (amount.isascii() and amount.isdigit() and 0 < int(amount[:4]) < 1000 and len(amount) < 4):
+    if not (amount.isascii() and amount.isdigit() and len(amount) <= len(str(MOST)) and 0 < int(amount) <= MOST):
         return None
     return Lifetime(int(amount), unit) if unit in UNITS else None

@@ -94,7 +94,9 @@ def callback() -> tuple[str, int] | str | Response:
     """The way back from the consent page, with a code or a refusal."""
     # Taken out at once: a state is good for one answer.
     begun = session.pop("badgr", None)
-    if begun is None or not secrets.compare_digest(str(begun["state"]), request.args.get("state", "")):
+    if begun is None or not secrets.compare_digest(
+        str(begun["state"]).encode(), request.args.get("state", "").encode(errors="surrogatepass")
+    ):
         return _failed("This answer was not expected", TICKET_ENDED, 400)
     if error := request.args.get("error"):
         return _failed(*_refusal(error), 200)

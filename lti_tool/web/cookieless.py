@@ -58,8 +58,8 @@ def probe() -> Response:
 
 def go_on(begun: LoginRedirect) -> str:
     """The page in the frame: lets the LMS keep the secret of this login if it can, and offers a tab of its own."""
-    # The form leads to the LMS by a redirect, which browsers check as well.
-    g.form_origin = begun.url
+    # The form leads to the LMS by redirects, which browsers check as well; through which hosts, only the LMS knows.
+    g.form_goes_anywhere = True
     told = {name: value for name, value in request.values.items() if name not in (PROBED, "lti_storage_target")}
     # Answers count only from where the authentication request goes to (Client Side postMessages §2).
     return render_template("launch/cookieless.html", begun=begun, told=told, origin=origin_text(begun.url))
@@ -75,6 +75,13 @@ def has_cookie(state_token: str) -> bool:
     """Whether the cookie of this login came back."""
     state = _state(state_token)
     return state is not None and state.belongs_to(request.cookies)
+
+
+def cookie_of(state_token: str) -> str:
+    """The name of the cookie of this login, whose state was checked."""
+    state = _state(state_token)
+    assert state is not None
+    return state.cookie_name
 
 
 def ask_platform(state_token: str) -> str | None:

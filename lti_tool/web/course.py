@@ -22,7 +22,7 @@ def overview(course_id: int) -> str:
     visit = access.enter_as_teacher()
     with tools().database.read() as session:
         report = course_report(session, course_id)
-        copy_offer = copies.offer(session, visit.course)
+        copy_offer = copies.offer(session, visit.course, visit.person_id)
         can_pull = pulls.can_pull(session, tools().vault, visit.course)
         is_connected = connections.is_connected(session, visit.course)
         choices = [] if is_connected else grants.choices(session, visit.course, visit.person_id)

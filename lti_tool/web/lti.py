@@ -73,6 +73,8 @@ def launch() -> AnyResponse:
         )
     except UnknownDeploymentError as error:
         onboarding.remember_deployment(tools(), error.platform_id, error.deployment_id, now)
+        # It was rightly signed: its page may show what has to be done.
+        g.frame_origin = error.return_url
         raise
     except LaunchError as error:
         page = cookieless.ask_platform(request.form.get("state", "")) if error.code == "state_foreign" else None
@@ -84,16 +86,15 @@ def launch() -> AnyResponse:
         return _without_cookie(verified)
     landing = launches.record(tools(), verified, session_digest(create=True), now)
     response = make_response(_landing_page(verified, landing))
-    for name in request.cookies:
-        if name.startswith("lti_state_"):
-            response.delete_cookie(
-                name,
-                path=url_for("lti.launch"),
-                secure=True,
-                httponly=True,
-                samesite="None",
-                partitioned=True,
-            )
+    # Only that of this login: several tabs may be on their way at once.
+    response.delete_cookie(
+        cookieless.cookie_of(request.form["state"]),
+        path=url_for("lti.launch"),
+        secure=True,
+        httponly=True,
+        samesite="None",
+        partitioned=True,
+    )
     return response
 
 

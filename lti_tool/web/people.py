@@ -13,6 +13,7 @@ from lti_tool.services.reports.explanation import explain
 from lti_tool.services.reports.people import SHOWS, Search, people_report
 from lti_tool.web import access
 from lti_tool.web.by_hand import check_page
+from lti_tool.web.hygiene import row_id
 from lti_tool.web.pager import pager
 from lti_tool.web.parts import tools, utc_now
 
@@ -33,7 +34,7 @@ def overview(course_id: int, rule_id: int) -> str:
     search = Search(
         words=request.args.get("q", "").strip()[:100],
         show=show if show in SHOWS else "all",
-        person_id=request.args.get("person", type=int),
+        person_id=request.args.get("person", type=row_id),
         page=request.args.get("page", 1, type=int),
     )
     with tools().database.read() as session:
@@ -75,7 +76,7 @@ def take_back(course_id: int, rule_id: int, exception_id: int) -> Response:
     access.enter_as_teacher()
     exceptions.take_back(tools(), course_id, rule_id, exception_id, utc_now())
     flash("Taken back. A badge that it earned is kept or not, as the rule says of falling results.", "success")
-    person_id = request.form.get("person", type=int)
+    person_id = request.form.get("person", type=row_id)
     endpoint = "people.person" if person_id else "people.overview"
     return redirect(url_for(endpoint, course_id=course_id, rule_id=rule_id, person_id=person_id), 303)
 
@@ -86,7 +87,7 @@ def _grant(visit: Visit, rule_id: int, action: str, people: list[int]) -> Respon
         raise InvalidInputError("Press one of the buttons below the list.")
     told = Grant(
         kinds[action],
-        activity_id=request.form.get("activity", type=int) if action == ExceptionKind.EXCUSED else None,
+        activity_id=request.form.get("activity", type=row_id) if action == ExceptionKind.EXCUSED else None,
         until=_moment(request.form.get("until", "")) if action == ExceptionKind.EXTENSION else None,
         note=request.form.get("note", ""),
     )

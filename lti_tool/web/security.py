@@ -30,7 +30,7 @@ def _policy() -> str:
         origins.refresh()
     # `frame_origin`: the LMS that shows this page, as a signed launch or a valid registration link said. It may have
     # more hosts than its registration names;
-    # `form_origin`: the LMS that a form of this page leads to.
+    # `form_origin`: the LMS that a form of this page leads to; `form_goes_anywhere`: by redirects of the LMS's own.
     # Pages that lead to consent are never shown in a frame, where a stranger could lay something over them.
     frames = [] if is_top_level else [*origins.frames, origin_text(g.get("frame_origin", ""))]
     policy = {
@@ -45,4 +45,6 @@ def _policy() -> str:
         "frame-ancestors": frames if any(frames) else ["'none'"],
         "base-uri": ["'none'"],
     }
+    if g.get("form_goes_anywhere"):
+        del policy["form-action"]
     return "; ".join(" ".join([name, *filter(None, values)]) for name, values in policy.items())

@@ -140,10 +140,12 @@ def test_an_administrator_of_the_lms_is_handed_over_too(storing: World) -> None:
     assert "Ada Admin" in tab.text
 
 
-def test_the_page_in_the_frame_may_lead_to_the_lms(storing: World) -> None:
+def test_the_page_in_the_frame_may_lead_to_the_lms_wherever_that_redirects(storing: World) -> None:
     visitor = begin(storing, LEARNER)
     assert urlsplit(visitor.url).path == "/lti/login"
     response = visitor.browser.session.post(
         visitor.url, data={name["name"]: name["value"] for name in visitor.page.select("input[type=hidden]")}
     )
-    assert f"form-action 'self' {storing.lms_url};" in response.headers["Content-Security-Policy"]
+    # Browsers check every redirect after a form, and Canvas' sign-in goes through several hosts.
+    assert "form-action" not in response.headers["Content-Security-Policy"]
+    assert "script-src 'self'" in response.headers["Content-Security-Policy"]

@@ -12,6 +12,7 @@ from lti_tool.models import (
     Award,
     AwardStatus,
     Course,
+    Deployment,
     Enrolment,
     Person,
     Platform,
@@ -189,7 +190,11 @@ def audit_log(session: Session, admin: Admin) -> list[EntryView]:
         .limit(ENTRIES_SHOWN)
     )
     if not admin.is_local:
-        query = query.where(AuditEntry.platform_id == admin.platform_id)
+        # Several institutions may share the registration: each reads only what is about itself.
+        number = select(func.count()).where(Deployment.platform_id == admin.platform_id).scalar_subquery()
+        is_of_all = AuditEntry.deployment_id.is_(None) & (number == 1)
+        is_own = AuditEntry.deployment_id == admin.deployment_id
+        query = query.where(AuditEntry.platform_id == admin.platform_id, is_own | is_of_all)
     return [EntryView(e.at, e.actor, e.action, e.detail, name) for e, name in session.execute(query)]
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from lti_tool.domain.decision import Decision
 from lti_tool.models import Award, AwardStatus, BadgeClass, Event, Source
-from lti_tool.services import awarding, holding
+from lti_tool.services import holding, reasons
 from lti_tool.services.facts import CHUNK, FactBook
 
 ON_THE_WAY = (AwardStatus.PENDING, AwardStatus.SENDING)
@@ -109,8 +109,8 @@ def reason_view(stored: Mapping[str, Any]) -> ReasonView:
 
 def reason_views(decision: Decision, book: FactBook) -> list[ReasonView]:
     """The reasons of a decision as it is now, group by group."""
-    stored = awarding.stored_reasons(decision, book)
-    progress = [reason.progress for reason, _ in awarding.reason_rows(decision.root)]
+    stored = reasons.stored_reasons(decision, book)
+    progress = [reason.progress for reason, _ in reasons.reason_rows(decision.root)]
     return [replace(reason_view(row), progress=share) for row, share in zip(stored, progress, strict=True)]
 
 

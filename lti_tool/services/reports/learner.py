@@ -30,6 +30,10 @@ HOLD_DETAIL = {
         "Earned. It waits because the course is not connected to Badgr at the moment. Your teacher has been told; "
         "you need not do anything."
     ),
+    HoldReason.OTHER_SERVER: (
+        "Earned. It waits because the course has changed its badge service. Your teacher has been told; you need not "
+        "do anything."
+    ),
     HoldReason.APPROVAL: "Earned. It comes when your teacher has looked at it and approved it.",
     HoldReason.BRAKE: "Earned. Your teacher is asked to confirm a long list of badges, and yours is on it.",
 }

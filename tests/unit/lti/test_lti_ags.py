@@ -82,7 +82,7 @@ def test_a_line_item_without_an_address_is_an_error(world: World, client: Servic
 def test_a_score(world: World, client: ServiceClient) -> None:
     world.server.answers["/item/scores"] = lambda _: Response(status=200)
     moment = datetime(2026, 11, 24, 3, 4, 5, 678901, tzinfo=UTC)
-    ags.post_score(client, world.platform_id, f"{world.server.url}/item?t=1", "4", moment)
+    ags.post_score(client, world.platform_id, f"{world.server.url}/item?t=1", "4", 1, moment)
     request = world.server.seen[-1]
     assert (request.args["t"], request.content_type) == ("1", ags.SCORE_TYPE)
     assert request.get_json(force=True) == {
@@ -101,19 +101,19 @@ def test_a_score(world: World, client: ServiceClient) -> None:
 def test_a_refused_score(world: World, client: ServiceClient, status: int, retryable: bool) -> None:
     world.server.answers["/item/scores"] = json_answer([], status)
     with pytest.raises(LtiServiceError) as caught:
-        ags.post_score(client, world.platform_id, f"{world.server.url}/item", "4", NOW)
+        ags.post_score(client, world.platform_id, f"{world.server.url}/item", "4", 1, NOW)
     assert (caught.value.status, caught.value.retryable) == (status, retryable)
 
 
 def test_a_score_that_is_there_already_is_done(world: World, client: ServiceClient) -> None:
     world.server.answers["/item/scores"] = json_answer([], 409)
-    ags.post_score(client, world.platform_id, f"{world.server.url}/item", "4", NOW)
+    ags.post_score(client, world.platform_id, f"{world.server.url}/item", "4", 1, NOW)
 
 
 def test_an_access_token_that_ended_early_is_renewed_once(world: World, client: ServiceClient) -> None:
     statuses = [401, 200]
     world.server.answers["/item/scores"] = lambda _: Response("{}", statuses.pop(0))
-    ags.post_score(client, world.platform_id, f"{world.server.url}/item", "4", NOW)
+    ags.post_score(client, world.platform_id, f"{world.server.url}/item", "4", 1, NOW)
     assert world.server.count("/token") == 2
 
 

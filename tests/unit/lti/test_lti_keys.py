@@ -8,7 +8,7 @@ import jwt
 from sqlalchemy import select
 
 from lti_tool.db import Database
-from lti_tool.lti.keys import SigningKey, public_jwks, rotate, signing_key
+from lti_tool.lti.keys import LEAD, SigningKey, public_jwks, rotate, signing_key
 from lti_tool.models import ToolKey
 from lti_tool.vault import Vault
 from tests.unit.lti.lti_testing import NOW
@@ -62,7 +62,11 @@ def test_after_a_rotation_the_new_key_signs_and_the_former_stays_published(datab
     with database.write() as session:
         new = rotate(session, VAULT, NOW + timedelta(days=1))
         session.commit()
-    assert make(database).kid == new.kid != former.kid
+    # Platforms may keep the key set for a while: what they cannot know yet does not sign.
+    with database.write() as session:
+        rotated = NOW + timedelta(days=1)
+        assert signing_key(session, VAULT, rotated + LEAD - timedelta(seconds=1)).kid == former.kid
+        assert signing_key(session, VAULT, rotated + LEAD).kid == new.kid != former.kid
     assert [jwk["kid"] for jwk in published(database)] == [new.kid, former.kid]
     with database.read() as session:
         retired = {row.kid: row.retired_at for row in session.scalars(select(ToolKey))}
