@@ -10,7 +10,7 @@ import requests
 
 from lti_tool.badgr import bodies
 from lti_tool.badgr.assertions import Assertion, BackpackBadge, Changes, NewAward
-from lti_tool.badgr.errors import NonsenseAnswerError, body_of, from_exception, from_response
+from lti_tool.badgr.errors import TRIED_AGAIN, NonsenseAnswerError, body_of, from_exception, from_response
 from lti_tool.badgr.types import BadgeClass, Issuer, NewBadgeClass, NewIssuer, Profile
 
 Parsed = TypeVar("Parsed")
@@ -194,7 +194,7 @@ def _parsed(entry: dict[str, Any], parse: Callable[[dict[str, Any]], Parsed], *,
 
 
 def _nonsense(wrote: bool) -> NonsenseAnswerError:
-    advice = "Badgr's answer cannot be understood. It is tried again by itself; if it stays, check the API address."
+    advice = f"Badgr's answer cannot be understood. {TRIED_AGAIN}; if it stays, check the API address."
     return NonsenseAnswerError(advice, in_doubt=wrote)
 
 

@@ -14,6 +14,8 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 # Seconds; no server of these asks for more (BADGR.md §1.6), and nonsense must not stop anything for a year.
 LONGEST_WAIT = 3600.0
+# Said of what workers do; pages say something else in its place.
+TRIED_AGAIN = "It is tried again by itself"
 DUPLICATE = "previous award of this badge already exists"
 
 
@@ -108,7 +110,7 @@ def from_exception(error: requests.RequestException, *, wrote: bool) -> BadgrErr
     # A connection that was never made has changed nothing. (requests wraps urllib3's reason in its own errors.)
     reason = getattr(error.args[0], "reason", None) if error.args else None
     never_sent = isinstance(reason, NewConnectionError | ConnectTimeoutError)
-    advice = "Badgr did not answer in time or closed the connection. It is tried again by itself."
+    advice = f"Badgr did not answer in time or closed the connection. {TRIED_AGAIN}."
     return UnreachableError(advice, in_doubt=wrote and not never_sent)
 
 
@@ -126,7 +128,7 @@ def from_response(response: requests.Response, *, wrote: bool) -> BadgrError:
     if 400 <= status < 500:
         return _invalid(status, body)
     # Redirects are its maintenance page; 5xx may come after the work was done.
-    advice = f"Badgr has a problem of its own (HTTP {status}). It is tried again by itself."
+    advice = f"Badgr has a problem of its own (HTTP {status}). {TRIED_AGAIN}."
     return ServerFaultError(advice, status=status, in_doubt=wrote and status >= 500, retry_after=_header(response))
 
 
@@ -139,7 +141,7 @@ def from_token_response(response: requests.Response) -> BadgrError:
         waiting = throttled(response)
         return SignInThrottledError(waiting.advice, status=status, retry_after=waiting.retry_after)
     if status >= 500 or 300 <= status < 400:
-        advice = f"Badgr's sign-in has a problem of its own (HTTP {status}). It is tried again by itself."
+        advice = f"Badgr's sign-in has a problem of its own (HTTP {status}). {TRIED_AGAIN}."
         return ServerFaultError(advice, status=status, in_doubt=status >= 500, retry_after=_header(response))
     if error == "invalid_grant":
         advice = "Badgr no longer accepts this authorization. Connect to Badgr again."
@@ -166,7 +168,7 @@ def throttled(response: requests.Response) -> ThrottledError:
     wait = _header(response)
     if wait is None and isinstance(told, int | float) and not isinstance(told, bool):
         wait = min(max(float(min(told, LONGEST_WAIT)), 0.0), LONGEST_WAIT)
-    return ThrottledError("Badgr asked us to wait. It is tried again by itself.", status=429, retry_after=wait)
+    return ThrottledError(f"Badgr asked us to wait. {TRIED_AGAIN}.", status=429, retry_after=wait)
 
 
 def body_of(response: requests.Response) -> Any:

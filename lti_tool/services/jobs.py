@@ -38,7 +38,9 @@ def job_of(session: Session, award: Award, enrolment: Enrolment, lease: str, now
         Award.badge_class_id == award.badge_class_id, Award.person_id == award.person_id, Award.id != award.id
     )
     former = frozenset(filter(None, session.scalars(others)))
-    connection, tried = award.course.connection, award.tried_addresses
+    connection = award.course.connection
+    # Attempts of a former release have left the last one alone.
+    tried = award.tried_addresses or ([award.recipient] if award.recipient else [])
     # Of somebody who has no address any more, what was sent before can still be looked for.
     recipient = (enrolment.person.badge_address or next(iter(tried), "")).strip().lower()
     assert connection is not None

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import struct
 
 import py_svg_hush
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -48,7 +49,7 @@ def _clean_bitmap(content: bytes) -> bytes:
             upright = ImageOps.exif_transpose(picture).convert("RGBA")
     except Image.DecompressionBombError:
         raise InvalidInputError(TOO_MANY_PIXELS) from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, struct.error):
         raise InvalidInputError("picture: this is no picture that can be read. Take a PNG, JPEG or SVG file.") from None
     square = ImageOps.pad(upright, (SIDE, SIDE), color=(0, 0, 0, 0))
     out = io.BytesIO()

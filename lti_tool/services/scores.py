@@ -41,7 +41,7 @@ def send_score(tools: Toolbox, award_id: int, now: datetime) -> None:
         award = session.get(Award, award_id)
         if award is None or award.score_due_at is None or award.score_due_at > now:
             return
-        url, sub = award.rule.line_item_url, award.person.sub
+        url, sub, due_at = award.rule.line_item_url, award.person.sub, award.score_due_at
         platform_id = award.course.deployment.platform_id
         # Somebody may have earned it again meanwhile: what counts is what they have now.
         same = (Award.rule_id == award.rule_id) & (Award.person_id == award.person_id)
@@ -56,5 +56,6 @@ def send_score(tools: Toolbox, award_id: int, now: datetime) -> None:
             again = now + RETRY if error.retryable else None
             outcome = {"score_due_at": again, "score_advice": error.advice[:1000]}
     with tools.database.write() as session:
-        session.execute(update(Award).where(Award.id == award_id).values(outcome))
+        # Unless it was asked for once more meanwhile: that comes next.
+        session.execute(update(Award).where(Award.id == award_id, Award.score_due_at == due_at).values(outcome))
         session.commit()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from lti_tool.badgr.errors import InvalidRequestError
+from lti_tool.badgr.errors import BadgrError, InvalidRequestError
 from lti_tool.badgr.errors import NotFoundError as NotThereError
 from lti_tool.badgr.types import BadgeClass, Issuer
 from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
@@ -13,6 +13,7 @@ from lti_tool.models import Visit
 from lti_tool.services import connections, issuers, pictures
 from lti_tool.web import access
 from lti_tool.web.badge_form import Form, badge_values, issuer_values, read_badge, read_issuer
+from lti_tool.web.errors import now_advice
 from lti_tool.web.parts import tools, utc_now
 
 blueprint = Blueprint("badges", __name__, url_prefix="/courses/<int:course_id>")
@@ -37,8 +38,11 @@ def edit_badge(course_id: int, badge_class_id: str | None = None) -> str | Respo
         return _badge_page(visit, present, form), 422
     try:
         saved = issuers.save_badge_class(tools(), course_id, told, badge_class_id, utc_now())
-    except InvalidRequestError as error:
-        form.errors["badgr"] = error.advice
+    except BadgrError as error:
+        if not (error.retryable or isinstance(error, InvalidRequestError)):
+            raise
+        # What was entered stays in the form.
+        form.errors["badgr"] = now_advice(error)
         return _badge_page(visit, present, form), 422
     flash(f"“{saved.name}” is saved at Badgr.", "success")
     return redirect(url_for("rules.choose_badge", course_id=course_id, badge=saved.entity_id), 303)
@@ -64,8 +68,11 @@ def edit_issuer(course_id: int, issuer_id: str | None = None) -> str | Response 
         return _issuer_page(visit, present, addresses, form), 422
     try:
         saved = issuers.save_issuer(tools(), course_id, told, issuer_id, utc_now())
-    except InvalidRequestError as error:
-        form.errors["badgr"] = error.advice
+    except BadgrError as error:
+        if not (error.retryable or isinstance(error, InvalidRequestError)):
+            raise
+        # What was entered stays in the form.
+        form.errors["badgr"] = now_advice(error)
         return _issuer_page(visit, present, addresses, form), 422
     flash(f"“{saved.name}” is saved at Badgr, and this course awards in its name.", "success")
     return redirect(url_for("rules.choose_badge", course_id=course_id), 303)

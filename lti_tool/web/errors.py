@@ -10,7 +10,7 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
-from lti_tool.badgr.errors import BadgrError
+from lti_tool.badgr.errors import TRIED_AGAIN, BadgrError
 from lti_tool.errors import LtiBadgesError
 from lti_tool.logs import get_logger
 from lti_tool.lti.errors import LaunchError, LtiServiceError
@@ -75,7 +75,12 @@ def _refused(error: LtiBadgesError) -> ResponseReturnValue:
 
 def _badgr_failed(error: BadgrError) -> ResponseReturnValue:
     log.warning("badgr_failed", kind=type(error).__name__, status=error.status)
-    return _answer("Badgr did not answer as expected", error.advice, 502)
+    return _answer("Badgr did not answer as expected", now_advice(error), 502)
+
+
+def now_advice(error: BadgrError) -> str:
+    """What to do about an error on a page: nothing on it is tried again by itself."""
+    return error.advice.replace(TRIED_AGAIN, "Try it again in a moment")
 
 
 def _service_failed(error: LtiServiceError) -> ResponseReturnValue:

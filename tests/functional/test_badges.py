@@ -12,6 +12,7 @@ from PIL import Image
 
 from lti_tool.errors import InvalidInputError
 from lti_tool.sandbox.badgr.state import Assertion, BadgeClass
+from lti_tool.sandbox.faults import Fault
 from lti_tool.sandbox.visitor import Visitor
 from lti_tool.services import pictures
 from tests.world import LEARNER, TEACHER, World
@@ -277,3 +278,16 @@ def test_bad_options_change_nothing(world: World, told: dict[str, str], said: st
     teacher.open(f"{world.tool_url}/courses/1/rules/1").submit("/options", told)
     assert teacher.status == 400
     assert said in teacher.text
+
+
+def test_what_was_entered_stays_when_badgr_has_a_problem(world: World) -> None:
+    teacher = world.ready_course()
+    badge = next(badge for badge in world.badgr.badge_classes.values() if badge.name == "Algebra I")
+    teacher.open(f"{world.course_url(teacher)}badges/{badge.entity_id}")
+    world.badgr.faults.add(Fault("/badgeclasses/", method="PUT", status=500))
+    teacher.submit(None, {"description": "A long new text"})
+    assert "Badgr has a problem of its own (HTTP 500). Try it again in a moment." in teacher.text
+    assert "tried again by itself" not in teacher.text
+    assert "A long new text" in str(teacher.page.select_one("[name=description]"))
+    teacher.submit(None, {})
+    assert world.badgr.badge_classes[badge.entity_id].description == "A long new text"
