@@ -22,7 +22,10 @@ MINIMUM_PASSWORD = 12
 SESSION = timedelta(hours=8)
 FREE_FAILURES = 4
 LONGEST_WAIT = timedelta(minutes=15)
-WRONG = "The name or the password is not right."
+# One text for everything, which does not tell who has an account.
+WRONG = (
+    "The name or the password is not right; or there were too many wrong ones, then wait a quarter of an hour at most."
+)
 
 _hasher = PasswordHasher()
 _checking = BoundedSemaphore(2)
@@ -72,8 +75,8 @@ def sign_in(tools: Toolbox, name: str, password: str, session_digest: str, now: 
     with tools.database.write() as session:
         account = session.scalar(select(AdminAccount).where(AdminAccount.name == name).with_for_update())
         if account is not None and account.wait_until is not None and account.wait_until > now:
-            seconds = int((account.wait_until - now).total_seconds()) + 1
-            raise InvalidInputError(f"There were too many wrong passwords. Try again in {seconds} seconds.")
+            log.warning("admin_sign_in_waits", account=account.name)
+            raise InvalidInputError(WRONG)
         # Of a password that was changed meanwhile nothing is known.
         if not is_right or account is None or known is None or account.password_hash != known.password_hash:
             if account is not None:

@@ -95,7 +95,7 @@ def test_guessing_is_made_to_wait(world: World, admin: Visitor) -> None:
         sign_in(world, "wrong")
     locked = sign_in(world)
     assert locked.status == 403
-    assert "too many wrong passwords" in locked.text
+    assert admins.WRONG in locked.text
     with world.tools.database.write() as session:
         session.execute(update(AdminAccount).values(wait_until=now() - timedelta(seconds=1)))
         session.commit()
