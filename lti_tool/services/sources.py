@@ -65,7 +65,8 @@ def add(
     """Add a source to a platform; raises NotFoundError for an unknown platform, InvalidInputError naming a field."""
     if kind not in kinds():
         raise InvalidInputError(f"kind: must be one of {', '.join(sorted(kinds()))}.")
-    public_id, secret = secrets.token_urlsafe(16), KINDS[kind].new_secret()
+    # Of letters and digits: with a hyphen in front it would be an option on the command line.
+    public_id, secret = secrets.token_hex(16), KINDS[kind].new_secret()
     with tools.database.write() as session:
         if session.get(Platform, platform_id) is None:
             raise NotFoundError("See: lti-badges platform list", "There is no such platform")
@@ -194,7 +195,7 @@ def own_source(session: Session, vault: Vault, platform_id: int, kind: str, now:
         source = find_own(session, platform_id, kind)
     if source is None:
         source = Source(
-            public_id=secrets.token_urlsafe(16),
+            public_id=secrets.token_hex(16),
             platform_id=platform_id,
             kind=kind,
             name=KINDS[kind].label,
