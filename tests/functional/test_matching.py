@@ -75,6 +75,14 @@ def woken_by(scene: Scene) -> list[tuple[str, int]]:
     return woken
 
 
+def arrive(scene: Scene, sub: str, course_id: int | None = None) -> None:
+    """The person is in the course from now on, and what waits for them is woken."""
+    scene.enrol(sub, course_id=course_id)
+    with scene.tools.database.write() as session:
+        matching.note_arrival(session, session.scalars(select(Person).where(Person.sub == sub)).one())
+        session.commit()
+
+
 CANVAS = Identifier(IdKind.CANVAS, "21070000000000048")
 SIS = Identifier(IdKind.SIS, "1001")
 ADDRESS = Identifier(IdKind.EMAIL, "Lea@Example.org")
@@ -250,10 +258,7 @@ def test_an_event_by_address_waits_until_the_person_is_in_the_course(scene: Scen
     event_id = scene.send(told(scene, Identifier(IdKind.EMAIL, "uma@example.org")))
     assert event_of(scene, event_id).status is EventStatus.UNMATCHED
     woken = woken_by(scene)
-    scene.enrol("uma")
-    with scene.tools.database.write() as session:
-        matching.note_arrival(session, session.scalars(select(Person).where(Person.sub == "uma")).one())
-        session.commit()
+    arrive(scene, "uma")
     assert woken == [("event", event_id)]
     again(scene, event_id)
     assert scene.statuses("uma") == ["pending"]
@@ -284,10 +289,7 @@ def test_a_local_id_names_only_people_of_the_same_institution(scene: Scene) -> N
     assert event_of(scene, event_id).status is EventStatus.UNMATCHED
     # A teacher of both knows her: as soon as she is in the course, the event is looked at again.
     woken = woken_by(scene)
-    scene.enrol("lea", course_id=theirs)
-    with scene.tools.database.write() as session:
-        matching.note_arrival(session, session.scalars(select(Person).where(Person.sub == "lea")).one())
-        session.commit()
+    arrive(scene, "lea", theirs)
     assert woken == [("event", event_id)]
     again(scene, event_id)
     assert event_of(scene, event_id).status is EventStatus.PROCESSED
@@ -350,10 +352,7 @@ def test_an_event_waits_for_who_or_what_was_guessed(scene: Scene) -> None:
     again(scene, event_id)
     assert "Nobody with the id uma is known yet" in (event_of(scene, event_id).reason or "")
     woken.clear()
-    scene.enrol("uma", course_id=key)
-    with scene.tools.database.write() as session:
-        matching.note_arrival(session, session.scalars(select(Person).where(Person.sub == "uma")).one())
-        session.commit()
+    arrive(scene, "uma", key)
     assert woken == [("event", event_id)]
     again(scene, event_id)
     assert event_of(scene, event_id).status is EventStatus.PROCESSED
