@@ -1,6 +1,7 @@
 """Erasing a person: nothing here leads to them any more, others lose nothing, and what Badgr has is said."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -90,7 +91,8 @@ def test_nothing_leads_to_an_erased_person(world: World) -> None:
     receipt = erasure.erase(world.tools, key, "root", now())
     left = everything(world)
     for word in ("Lea", LEARNER_ADDRESS, ALIAS):
-        assert word not in left, word
+        # As a word: three letters in a row come by chance in what is sealed, and in ids.
+        assert not re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", left), word
     for model in (PersonAlias, Result, Visit, Enrolment, RuleException, Backpack):
         assert count(world, model, model.person_id == key) == 0, model
     assert count(world, Event, Event.body.contains(f'"userId": "{LEARNER}"')) == 0
