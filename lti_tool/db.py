@@ -1,6 +1,6 @@
 """The database: engine, transactions, the declarative base and the column types that every table shares."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -39,6 +39,9 @@ NAMES = {
 Json = JSON().with_variant(JSONB(), "postgresql")
 Waker = Callable[[str, int, datetime | None], None]
 Row = TypeVar("Row", bound="Base")
+Item = TypeVar("Item")
+# As many as every database takes in one list.
+CHUNK = 500
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -124,7 +127,44 @@ def get_or_create(session: Session, model: type[Row], key: dict[str, Any], **def
     """The row with this unique key, made with `defaults` when absent, and locked until the transaction ends."""
     session.flush()
     insert_if_absent(session, model, key, **defaults)
-    return session.scalars(select(model).filter_by(**key).with_for_update()).one()
+    # Not kept from being named by new rows: who stores results of a locked person need not wait.
+    return session.scalars(select(model).filter_by(**key).with_for_update(key_share=True)).one()
+
+
+def get_or_create_all(
+    session: Session,
+    model: type[Row],
+    key: dict[str, Any],
+    by: str,
+    values: Iterable[Any],
+    defaults: dict[str, Any],
+    *,
+    locked: bool = True,
+) -> dict[Any, Row]:
+    """What `get_or_create` does, for many rows that have a part of their unique key in common; by its other part.
+
+    In one order for everybody, so that two who do this never wait for each other.
+    """
+    session.flush()
+    column = getattr(model, by)
+    found: dict[Any, Row] = {}
+    for some in chunks(sorted(set(values))):
+        query = select(model).filter_by(**key).where(column.in_(some)).order_by(column)
+        query = query.with_for_update(key_share=True) if locked else query
+        rows = session.scalars(query).all()
+        if len(rows) < len(some):
+            known = {getattr(row, by) for row in rows}
+            for value in some:
+                if value not in known:
+                    insert_if_absent(session, model, key | {by: value}, **defaults)
+            rows = session.scalars(query).all()
+        found |= {getattr(row, by): row for row in rows}
+    return found
+
+
+def chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """A long list in parts that are short enough for one statement."""
+    return (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))
 
 
 def _engine(url: str) -> Engine:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
-from lti_tool.db import insert_if_absent, wake
+from lti_tool.db import chunks, insert_if_absent, wake
 from lti_tool.domain.criteria import describe
 from lti_tool.domain.decision import Decision
 from lti_tool.domain.launch import Role
@@ -26,7 +26,7 @@ from lti_tool.models import (
     RunStatus,
 )
 from lti_tool.services import reasons, repeats
-from lti_tool.services.facts import CHUNK, FactBook
+from lti_tool.services.facts import FactBook
 from lti_tool.services.holding import HOLD_ADVICE, HOLD_LABEL, why_award_held
 from lti_tool.toolbox import Toolbox
 
@@ -123,8 +123,7 @@ def awards_of(
 ) -> dict[tuple[int, int], list[Award]]:
     """The awards of these badges that these people have, in whatever course; by person and badge, the first first."""
     found: dict[tuple[int, int], list[Award]] = {}
-    for start in range(0, len(person_ids), CHUNK):
-        people = person_ids[start : start + CHUNK]
+    for people in chunks(person_ids):
         query = select(Award).where(Award.badge_class_id.in_(badge_class_ids), Award.person_id.in_(people))
         query = query.options(selectinload(Award.rule), selectinload(Award.rule_version)).order_by(Award.number)
         for award in session.scalars(query):

@@ -6,9 +6,10 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from lti_tool.db import chunks
 from lti_tool.domain.criteria import badges_of
 from lti_tool.models import Award, Enrolment, Rule, RuleStatus
-from lti_tool.services import awarding, facts
+from lti_tool.services import awarding
 
 
 def follow(session: Session, awards: Sequence[Award], now: datetime, *, but_course_id: int | None = None) -> None:
@@ -40,11 +41,11 @@ def _decide_again(
     now: datetime,
     but_course_id: int | None = None,
 ) -> None:
-    for start in range(0, len(people), facts.CHUNK):
+    for some in chunks(people):
         query = (
             select(Enrolment, Rule)
             .join(Rule, Rule.course_id == Enrolment.course_id)
-            .where(Enrolment.person_id.in_(people[start : start + facts.CHUNK]), Rule.status == RuleStatus.ACTIVE)
+            .where(Enrolment.person_id.in_(some), Rule.status == RuleStatus.ACTIVE)
             .order_by(Enrolment.id)
         )
         if but_course_id is not None:

@@ -7,14 +7,13 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from lti_tool.db import wake
+from lti_tool.db import CHUNK, chunks, wake
 from lti_tool.domain.events import GradeEvent, Identifier, IdKind
 from lti_tool.errors import LtiBadgesError
 from lti_tool.models import Event, EventStatus, MissingId, Person, PersonAlias, Source
 from lti_tool.services import events
 from lti_tool.sources import pull
 
-CHUNK = 500
 REMOVED = "Its content was about somebody who was erased."
 
 
@@ -50,8 +49,7 @@ def naming(session: Session, platform_id: int, ids: frozenset[Identifier], after
 def remove(session: Session, event_ids: Sequence[int], ids: frozenset[Identifier], now: datetime) -> None:
     """Take the contents out; what they said of others and was not worked on yet is kept as an event of its own."""
     waiting = (EventStatus.RECEIVED, EventStatus.UNMATCHED)
-    for start in range(0, len(event_ids), CHUNK):
-        chunk = event_ids[start : start + CHUNK]
+    for chunk in chunks(event_ids):
         query = select(Event).where(Event.id.in_(chunk), Event.status.in_(waiting)).with_for_update()
         for event in session.scalars(query).all():
             _keep_the_others(session, event, ids, now)

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from lti_tool.db import chunks
 from lti_tool.domain.criteria import activities_of, badges_of
 from lti_tool.domain.decision import Decision, Facts, decide
 from lti_tool.domain.events import ResultState
@@ -26,8 +27,6 @@ from lti_tool.models.result import STATE_COLUMNS, state_of
 
 # An award that is being taken back earns nothing any more.
 GONE = (AwardStatus.REVOKING, AwardStatus.REVOKED)
-# As many as every database takes in one list.
-CHUNK = 500
 
 
 @dataclass(frozen=True)
@@ -147,6 +146,4 @@ def badge_names(session: Session, badge_class_ids: Collection[int]) -> dict[int,
 
 
 def _chunks(person_ids: Sequence[int] | None) -> Iterable[Sequence[int] | None]:
-    if person_ids is None:
-        return [None]
-    return [person_ids[start : start + CHUNK] for start in range(0, len(person_ids), CHUNK)]
+    return [None] if person_ids is None else chunks(person_ids)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from lti_tool.db import chunks
 from lti_tool.domain.events import ActivityProgress, GradeEvent, GradeFact, IdKind, ProgressFact, ResultState
 from lti_tool.models import Activity, Person
 from lti_tool.services import facts
@@ -78,10 +79,8 @@ def lost(changed: list[GradeEvent], since: datetime | None, until: datetime) -> 
 def _people(session: Session, platform_id: int, told: list[GradeEvent]) -> dict[str, int]:
     subs = list({event.person[0].value for event in told if event.person[0].kind is IdKind.LTI})
     people = {}
-    for start in range(0, len(subs), facts.CHUNK):
-        query = select(Person.sub, Person.id).where(
-            Person.platform_id == platform_id, Person.sub.in_(subs[start : start + facts.CHUNK])
-        )
+    for some in chunks(subs):
+        query = select(Person.sub, Person.id).where(Person.platform_id == platform_id, Person.sub.in_(some))
         people.update({row.sub: row.id for row in session.execute(query)})
     return people
 

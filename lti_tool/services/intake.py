@@ -9,7 +9,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from lti_tool.db import insert_if_absent, wake
+from lti_tool.db import get_or_create_all, insert_if_absent, wake
 from lti_tool.domain.events import GradeEvent, Identifier, IdKind
 from lti_tool.errors import LtiBadgesError, NotFoundError
 from lti_tool.logs import get_logger
@@ -203,28 +203,14 @@ def _apply(
 def _apply_to(
     session: Session, event: Event, course: Course, told: list[tuple[Person, GradeEvent]], now: datetime
 ) -> Counter[str]:
-    enrolments = _lock(session, course, sorted({person.id for person, _ in told}), now)
+    # The locks on them put everything about one person in one course in a queue.
+    people = {person.id for person, _ in told}
+    new = {"is_test": False, "active": True, "seen_at": now}
+    enrolments = get_or_create_all(session, Enrolment, {"course_id": course.id}, "person_id", people, new).values()
     outcomes, changed = results.store(session, course, told, event, now)
     affected = [e for e in enrolments if e.person_id in changed or event.run_key]
     evaluation.evaluate(session, course, affected, now, _run(session, course, event, now))
     return outcomes
-
-
-def _lock(session: Session, course: Course, person_ids: list[int], now: datetime) -> list[Enrolment]:
-    """The enrolments of these people: the locks on them put everything about one person in one course in a queue."""
-    locked: list[Enrolment] = []
-    for start in range(0, len(person_ids), results.CHUNK):
-        chunk = person_ids[start : start + results.CHUNK]
-        query = select(Enrolment).where(Enrolment.course_id == course.id, Enrolment.person_id.in_(chunk))
-        query = query.order_by(Enrolment.person_id).with_for_update()
-        found = session.scalars(query).all()
-        if len(found) < len(chunk):
-            for person_id in chunk:
-                key = {"course_id": course.id, "person_id": person_id}
-                insert_if_absent(session, Enrolment, key, is_test=False, active=True, seen_at=now)
-            found = session.scalars(query).all()
-        locked += found
-    return locked
 
 
 def _course_key(grade: GradeEvent) -> tuple[str | None, tuple[Identifier, ...]]:

@@ -131,8 +131,9 @@ def _store_person(session: Session, platform_id: int, told: LaunchPerson, now: d
     key = {"platform_id": platform_id, "sub": told.sub}
     person = get_or_create(session, Person, key, name="", created_at=now)
     person.name = told.name or person.name
-    matching.note_address(session, person, told.email)
-    matching.learn_person(session, person, told.aliases)
+    if matching.note_address(person, told.email):
+        matching.note_arrivals(session, platform_id, [person])
+    matching.learn_people(session, platform_id, {person: told.aliases})
     return person
 
 
@@ -140,7 +141,7 @@ def _store_enrolment(session: Session, course: Course, person: Person, told: Lau
     key = {"course_id": course.id, "person_id": person.id}
     enrolment = get_or_create(session, Enrolment, key, is_test=False, active=True, seen_at=now)
     if enrolment.role is None:
-        matching.note_arrival(session, person)
+        matching.note_arrivals(session, person.platform_id, [person])
     could_earn = awarding.may_earn_here(enrolment)
     enrolment.launch_role, enrolment.is_test = told.role, told.is_test
     enrolment.active, enrolment.seen_at = True, now

@@ -1,6 +1,6 @@
 """Finds the course and the person that an event names, whichever of their ids it uses, and learns such ids."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -8,7 +8,7 @@ from functools import partial
 from sqlalchemy import ColumnElement, exists, false, func, or_, select
 from sqlalchemy.orm import Session
 
-from lti_tool.db import insert_if_absent, wake
+from lti_tool.db import chunks, get_or_create_all, insert_if_absent, wake
 from lti_tool.domain.events import GradeEvent, Identifier, IdKind
 from lti_tool.models import (
     Course,
@@ -23,7 +23,6 @@ from lti_tool.models import (
     Source,
 )
 
-CHUNK = 500
 # Ids that every institution gives out by itself: those who share a registration may use the same.
 LOCAL = frozenset({IdKind.CANVAS_LOCAL, IdKind.SIS, IdKind.USERNAME, IdKind.NUMBER})
 
@@ -74,41 +73,54 @@ def find_people(
     Those whom the LMS names by its own id are made when nobody knows them yet.
     """
     wanted = {(course.id, event.person): course for course, event in told}
-    by_sub = _by_sub(session, source.platform_id, {sub for _, ids in wanted if (sub := _sub(ids)) is not None}, now)
+    by_sub = get_or_create_all(
+        session,
+        Person,
+        {"platform_id": source.platform_id},
+        "sub",
+        (identifier.value for _, ids in wanted for identifier in ids if identifier.kind is IdKind.LTI),
+        {"name": "", "created_at": now},
+        locked=False,
+    )
     found: dict[tuple[int, tuple[Identifier, ...]], Person | Unmatched] = {}
     for (course_id, ids), course in wanted.items():
         found[course_id, ids] = _find_person(session, source, course, ids, by_sub)
     return found
 
 
-def learn_person(session: Session, person: Person, ids: Iterable[Identifier]) -> None:
-    """Remember other ids of a person, and look again at the events that waited for one of them."""
-    for identifier in ids:
-        key = {"platform_id": person.platform_id, "kind": identifier.kind, "value": identifier.value[:255]}
-        if insert_if_absent(session, PersonAlias, key | {"person_id": person.id}):
-            wake_waiting(session, person.platform_id, [identifier])
+def learn_people(session: Session, platform_id: int, told: Mapping[Person, Sequence[Identifier]]) -> None:
+    """Remember other ids of people of one platform, and look again at the events that waited for one of them."""
+    named = [person.id for person, ids in told.items() if ids]
+    known: set[tuple[int, IdKind, str]] = set()
+    for some in chunks(named):
+        for alias in session.scalars(select(PersonAlias).where(PersonAlias.person_id.in_(some))):
+            known.add((alias.person_id, alias.kind, alias.value))
+    for person, ids in told.items():
+        for identifier in ids:
+            value = identifier.value[:255]
+            key = {"platform_id": platform_id, "kind": identifier.kind, "value": value, "person_id": person.id}
+            if (person.id, identifier.kind, value) not in known and insert_if_absent(session, PersonAlias, key):
+                wake_waiting(session, platform_id, [identifier])
 
 
-def note_address(session: Session, person: Person, address: str | None) -> None:
-    """Remember a person's address, and look again at the events that named them by it."""
-    if address and address != person.email:
-        person.email = address
-        session.flush()
-        note_arrival(session, person)
+def note_address(person: Person, address: str | None) -> bool:
+    """Remember a person's address; whether it is a new one, by which events may have named them."""
+    is_new = bool(address) and address != person.email
+    person.email = address or person.email
+    return is_new
 
 
-def note_arrival(session: Session, person: Person) -> None:
-    """Look again at the events that named somebody who is in a course only now."""
-    ids = [Identifier(IdKind.GUESS, person.sub)]
-    if person.email:
-        ids.append(Identifier(IdKind.EMAIL, person.email.strip().lower()))
-    wake_waiting(session, person.platform_id, ids)
+def note_arrivals(session: Session, platform_id: int, people: Collection[Person]) -> None:
+    """Look again at the events that named people who are in a course, or have an address, only now."""
+    ids = [Identifier(IdKind.GUESS, person.sub) for person in people]
+    ids += [Identifier(IdKind.EMAIL, person.email.strip().lower()) for person in people if person.email]
+    wake_waiting(session, platform_id, ids)
     known = (PersonAlias.platform_id == MissingId.platform_id) & (PersonAlias.kind == MissingId.kind)
     known &= PersonAlias.value == MissingId.value
-    for event_id in session.scalars(
-        select(MissingId.event_id).join(PersonAlias, known).where(PersonAlias.person_id == person.id)
-    ):
-        wake(session, "event", event_id)
+    query = select(MissingId.event_id).join(PersonAlias, known)
+    for some in chunks([person.id for person in people]):
+        for event_id in session.scalars(query.where(PersonAlias.person_id.in_(some))):
+            wake(session, "event", event_id)
 
 
 def learn_course(session: Session, course: Course, platform_id: int, ids: Iterable[Identifier]) -> None:
@@ -153,35 +165,11 @@ def missed(session: Session, before: datetime) -> list[int]:
 
 def wake_waiting(session: Session, platform_id: int, ids: Sequence[Identifier]) -> None:
     """Have the events looked at again that waited for one of these ids."""
-    for identifier in ids:
-        query = select(MissingId.event_id).where(
-            MissingId.platform_id == platform_id,
-            MissingId.kind == identifier.kind,
-            MissingId.value == identifier.value[:255],
-        )
-        for event_id in session.scalars(query):
-            wake(session, "event", event_id)
-
-
-def _sub(ids: Sequence[Identifier]) -> str | None:
-    return next((identifier.value for identifier in ids if identifier.kind is IdKind.LTI), None)
-
-
-def _by_sub(session: Session, platform_id: int, subs: set[str], now: datetime) -> dict[str, Person]:
-    found: dict[str, Person] = {}
-    # In one order for everybody, so that two batches never wait for each other's new people.
-    ordered = sorted(subs)
-    for start in range(0, len(ordered), CHUNK):
-        chunk = ordered[start : start + CHUNK]
-        query = select(Person).where(Person.platform_id == platform_id, Person.sub.in_(chunk))
-        known = {person.sub: person for person in session.scalars(query)}
-        if len(known) < len(chunk):
-            for sub in chunk:
-                if sub not in known:
-                    insert_if_absent(session, Person, {"platform_id": platform_id, "sub": sub}, name="", created_at=now)
-            known = {person.sub: person for person in session.scalars(query)}
-        found |= known
-    return found
+    query = select(MissingId.event_id).where(MissingId.platform_id == platform_id)
+    for kind in {identifier.kind for identifier in ids}:
+        for some in chunks([identifier.value[:255] for identifier in ids if identifier.kind is kind]):
+            for event_id in session.scalars(query.where(MissingId.kind == kind, MissingId.value.in_(some))):
+                wake(session, "event", event_id)
 
 
 def _find_person(
@@ -195,7 +183,8 @@ def _find_person(
             return Unmatched(f"Several people of this course have the id {_shown([identifier])}.")
         if found:
             # The user name is known from launches; that it goes with this number, only the event tells.
-            learn_person(session, found[0], (i for i in ids if i.kind is IdKind.NUMBER))
+            numbers = [i for i in ids if i.kind is IdKind.NUMBER]
+            learn_people(session, source.platform_id, {found[0]: numbers})
             return found[0]
     if {identifier.kind for identifier in ids} <= {IdKind.EMAIL} and not source.match_by_email:
         reason = "The event names the person only by e-mail address, and this source may not match by address."

@@ -10,12 +10,11 @@ from operator import itemgetter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from lti_tool.db import get_or_create
+from lti_tool.db import chunks, get_or_create
 from lti_tool.domain.events import ActivityRef, Fact, GradeEvent, ResultState, same_title
 from lti_tool.models import Activity, Course, Event, Person, Result
 
 CLOCK_SKEW = timedelta(minutes=5)
-CHUNK = 500
 NEW, SAME, LATE, FUTURE = "new", "same", "late", "from_the_future"
 
 
@@ -54,11 +53,8 @@ def _known(session: Session, keys: set[tuple[int, int]]) -> dict[tuple[int, int]
     # One activity after the other: all these people in all these activities would be far more than is asked for.
     found: dict[tuple[int, int], Result] = {}
     for activity_id, group in groupby(sorted(keys, key=itemgetter(1, 0)), key=itemgetter(1)):
-        people = [person_id for person_id, _ in group]
-        for start in range(0, len(people), CHUNK):
-            query = select(Result).where(
-                Result.person_id.in_(people[start : start + CHUNK]), Result.activity_id == activity_id
-            )
+        for people in chunks([person_id for person_id, _ in group]):
+            query = select(Result).where(Result.person_id.in_(people), Result.activity_id == activity_id)
             found |= {(result.person_id, result.activity_id): result for result in session.scalars(query)}
     return found
 

@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from lti_tool.db import get_or_create, wake
+from lti_tool.db import wake
 from lti_tool.errors import ConflictError
 from lti_tool.logs import get_logger
 from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.nrps import Member, Roster, for_link, read_roster
 from lti_tool.lti.services import ServiceClient
-from lti_tool.models import Course, Enrolment, Person, ResourceLink, Rule, RuleStatus
-from lti_tool.services import awarding, matching
+from lti_tool.models import Course, ResourceLink, Rule, RuleStatus
+from lti_tool.services import members
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -73,9 +73,7 @@ def sync(tools: Toolbox, course_id: int, now: datetime, *, force: bool = False) 
     except LtiServiceError as error:
         _note_failure(tools, course_id, error, now)
         return False
-    with tools.database.write() as session:
-        _store(session, session.get_one(Course, course_id), roster, now, is_whole=changes is None)
-        session.commit()
+    members.store(tools, course_id, roster, now, is_whole=changes is None)
     log.info("roster_read", course_id=course_id, members=len(roster.members), is_whole=changes is None)
     return True
 
@@ -140,55 +138,3 @@ def _note_failure(tools: Toolbox, course_id: int, error: LtiServiceError, now: d
         course = session.get_one(Course, course_id)
         course.roster_synced_at, course.roster_error = now, error.advice[:500]
         session.commit()
-
-
-def _store(session: Session, course: Course, roster: Roster, now: datetime, *, is_whole: bool) -> None:
-    course.roster_synced_at, course.roster_error = now, None
-    course.roster_differences_url = roster.differences_url
-    active = select(Rule.id).where(Rule.course_id == course.id, Rule.status == RuleStatus.ACTIVE).limit(1)
-    is_in_use = session.scalar(active) is not None
-    # In one order for everybody, so that two rosters never wait for each other's locks.
-    for member in sorted(roster.members, key=lambda member: member.sub):
-        enrolment, is_new_learner = _store_member(session, course, member, now)
-        if is_in_use and is_new_learner:
-            # What was done before, or in another course, may be all that a rule here waits for.
-            awarding.decide_again(session, enrolment, now)
-    if is_whole:
-        _end_absent(session, course, {member.sub for member in roster.members}, now)
-    session.flush()
-    awarding.release(session, now, course_id=course.id)
-
-
-def _end_absent(session: Session, course: Course, present: set[str], read_at: datetime) -> None:
-    # Who came while the roster was being read may be missing in it.
-    query = select(Enrolment).where(Enrolment.course_id == course.id, Enrolment.active, Enrolment.seen_at <= read_at)
-    enrolments = session.scalars(query).all()
-    for enrolment in enrolments:
-        # The roster was read whole: who is not in it has left the course.
-        if enrolment.person.sub not in present:
-            enrolment.active = False
-
-
-def _store_member(session: Session, course: Course, member: Member, now: datetime) -> tuple[Enrolment, bool]:
-    """Somebody's enrolment, and whether they are a learner who was none before."""
-    key = {"platform_id": course.deployment.platform_id, "sub": member.sub}
-    person = get_or_create(session, Person, key, name="", created_at=now)
-    person.name = member.name or person.name
-    matching.note_address(session, person, member.email)
-    matching.learn_person(session, person, member.aliases)
-    enrolment = get_or_create(
-        session,
-        Enrolment,
-        {"course_id": course.id, "person_id": person.id},
-        is_test=False,
-        active=True,
-        seen_at=now,
-    )
-    if enrolment.role is None:
-        matching.note_arrival(session, person)
-    could_earn = awarding.may_earn_here(enrolment)
-    enrolment.roster_role = member.role
-    enrolment.is_test = enrolment.is_test or member.is_test
-    enrolment.active = member.active
-    enrolment.seen_at = now
-    return enrolment, awarding.may_earn_here(enrolment) and not could_earn

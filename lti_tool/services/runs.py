@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from lti_tool.db import chunks
 from lti_tool.domain.criteria import badges_of
 from lti_tool.errors import ConflictError, NotFoundError
 from lti_tool.logs import get_logger
@@ -189,8 +190,8 @@ def _earn_more(session: Session, run: AwardRun, now: datetime) -> None:
     query = select(Award).where(Award.run_id == run.id, Award.status.not_in(facts.GONE), ~Award.awaits_approval)
     awards = session.scalars(query).all()
     people = sorted({award.person_id for award in awards if award.badge_class_id in asked})
-    for start in range(0, len(people), facts.CHUNK):
-        some = select(Person.id).where(Person.id.in_(people[start : start + facts.CHUNK]))
+    for part in chunks(people):
+        some = select(Person.id).where(Person.id.in_(part))
         evaluation.evaluate(session, run.course, awarding.lock_people(session, run.course_id, some), now, run)
     chains.follow(session, awards, now, but_course_id=run.course_id)
 

@@ -8,8 +8,8 @@ from sqlalchemy import select
 from lti_tool.domain.criteria import BadgeEarned, Completed, ScoreAtLeast, all_of, any_of
 from lti_tool.domain.launch import Role
 from lti_tool.lti.nrps import Member, Roster
-from lti_tool.models import Course, Enrolment, OnFall, Repeat
-from lti_tool.services import by_hand, roster, rules, runs
+from lti_tool.models import Enrolment, OnFall, Repeat
+from lti_tool.services import by_hand, members, rules, runs
 from lti_tool.services.by_hand import Line
 from lti_tool.services.reports.explanation import explain
 from tests.scene import START, Scene
@@ -27,14 +27,11 @@ def another_course(scene: Scene, *subs: str) -> int:
 
 
 def read_roster(scene: Scene, *subs: str, role: Role = Role.LEARNER) -> None:
-    members = tuple(
+    told = tuple(
         Member(sub=s, name=s.title(), email=f"{s}@example.org", role=role, active=True, is_test=False, aliases=())
         for s in subs
     )
-    with scene.tools.database.write() as session:
-        course = session.get_one(Course, scene.course_id)
-        roster._store(session, course, Roster(members, None), scene.now, is_whole=True)
-        session.commit()
+    members.store(scene.tools, scene.course_id, Roster(told, None), scene.now, is_whole=True)
     scene.settle()
 
 

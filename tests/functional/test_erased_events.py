@@ -131,7 +131,7 @@ def test_an_event_about_somebody_of_the_same_local_id_elsewhere_stays(scene: Sce
     local = Identifier(IdKind.SIS, "1001")
     with scene.tools.database.write() as session:
         lea = session.scalars(select(Person).where(Person.sub == "lea")).one()
-        matching.learn_person(session, lea, [known, local])
+        matching.learn_people(session, scene.platform_id, {lea: [known, local]})
         session.commit()
     here, quiz = (Identifier(IdKind.LTI, "101"),), ActivityRef("quiz", "quiz", "quiz")
     told = [GradeEvent(here, (who, local), quiz, GradeFact(scene.now, 9, 10)) for who in (known, stranger)]

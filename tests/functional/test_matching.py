@@ -31,7 +31,7 @@ def event_of(scene: Scene, event_id: int) -> Event:
 def learn(scene: Scene, sub: str, *ids: Identifier) -> None:
     with scene.tools.database.write() as session:
         person = session.scalars(select(Person).where(Person.sub == sub)).one()
-        matching.learn_person(session, person, ids)
+        matching.learn_people(session, scene.platform_id, {person: ids})
         session.commit()
 
 
@@ -79,7 +79,8 @@ def arrive(scene: Scene, sub: str, course_id: int | None = None) -> None:
     """The person is in the course from now on, and what waits for them is woken."""
     scene.enrol(sub, course_id=course_id)
     with scene.tools.database.write() as session:
-        matching.note_arrival(session, session.scalars(select(Person).where(Person.sub == sub)).one())
+        person = session.scalars(select(Person).where(Person.sub == sub)).one()
+        matching.note_arrivals(session, scene.platform_id, [person])
         session.commit()
 
 

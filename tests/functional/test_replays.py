@@ -58,7 +58,8 @@ def test_what_matches_only_after_the_replay_is_awarded_too(scene: Scene) -> None
     work(scene)
     assert (scene.statuses("ola"), statuses(scene)) == (["pending"], [RunStatus.RELEASED])
     with scene.tools.database.write() as session:
-        matching.learn_person(session, session.scalars(select(Person).where(Person.sub == "lea")).one(), [UNKNOWN])
+        lea = session.scalars(select(Person).where(Person.sub == "lea")).one()
+        matching.learn_people(session, scene.platform_id, {lea: [UNKNOWN]})
         session.commit()
     intake.process(scene.tools, waiting, scene.now)
     scene.settle()

@@ -49,7 +49,7 @@ def learn(world: World, person: Mapping[IdKind, str], course: Mapping[IdKind, st
     """What launches and the course list would have told."""
     with world.tools.database.write() as session:
         found = session.scalars(select(Person).where(Person.sub == LEARNER)).one()
-        matching.learn_person(session, found, [Identifier(kind, value) for kind, value in person.items()])
+        matching.learn_people(session, 1, {found: [Identifier(kind, value) for kind, value in person.items()]})
         ids = [Identifier(kind, value) for kind, value in course.items()]
         matching.learn_course(session, session.get_one(Course, 1), 1, ids)
         session.commit()

@@ -12,9 +12,9 @@ from sqlalchemy import select, update
 from lti_tool.domain.launch import Role
 from lti_tool.errors import InvalidInputError
 from lti_tool.lti.nrps import Member, Roster
-from lti_tool.models import Course, Deployment, Enrolment, Person, PersonAlias
+from lti_tool.models import Deployment, Enrolment, Person, PersonAlias
 from lti_tool.sandbox.visitor import Visitor
-from lti_tool.services import admins, audit, onboarding, registration, roster
+from lti_tool.services import admins, audit, members, onboarding, registration
 from lti_tool.services.admins import Admin
 from lti_tool.services.reports.admin import audit_log
 from tests import kept
@@ -142,10 +142,9 @@ def test_who_came_while_the_course_list_was_read_stays(scene: Scene) -> None:
     with scene.tools.database.write() as session:
         newcomer = session.scalars(select(Enrolment).join(Person).where(Person.sub == "ola")).one()
         newcomer.launch_role, newcomer.seen_at = Role.LEARNER, scene.now + timedelta(seconds=20)
-        session.flush()
-        read = Roster((Member("lea", "Lea", None, Role.LEARNER, False, True),), None)
-        roster._store(session, session.get_one(Course, scene.course_id), read, scene.now, is_whole=True)
         session.commit()
+    read = Roster((Member("lea", "Lea", None, Role.LEARNER, False, True),), None)
+    members.store(scene.tools, scene.course_id, read, scene.now, is_whole=True)
     with scene.tools.database.read() as session:
         assert all(session.scalars(select(Enrolment.active)))
 

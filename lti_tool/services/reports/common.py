@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from lti_tool.db import chunks
 from lti_tool.domain.decision import Decision
 from lti_tool.models import Award, AwardStatus, BadgeClass, Event, Source
 from lti_tool.services import holding, reasons
-from lti_tool.services.facts import CHUNK, FactBook
+from lti_tool.services.facts import FactBook
 
 ON_THE_WAY = (AwardStatus.PENDING, AwardStatus.SENDING)
 STATE = {
@@ -132,7 +133,7 @@ def events_of(session: Session, event_ids: Collection[int]) -> dict[int, EventVi
     wanted = sorted(event_ids)
     query = select(Event.id, Event.delivery_id, Source.name, Event.received_at).join(Source)
     found: dict[int, EventView] = {}
-    for start in range(0, len(wanted), CHUNK):
-        for row in session.execute(query.where(Event.id.in_(wanted[start : start + CHUNK]))):
+    for some in chunks(wanted):
+        for row in session.execute(query.where(Event.id.in_(some))):
             found[row.id] = EventView(row.id, row.delivery_id, row.name, row.received_at)
     return found

@@ -11,10 +11,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
+from lti_tool.db import chunks
 from lti_tool.domain.criteria import badges_of, conditions, describe
 from lti_tool.models import Award, Course, Enrolment, Person, Rule
 from lti_tool.services import awarding, facts, repeats, rules
-from lti_tool.services.facts import CHUNK, FactBook
+from lti_tool.services.facts import FactBook
 from lti_tool.services.reports.common import ReasonView, events_of, reason_views, with_event
 from lti_tool.services.reports.learners import cell
 from lti_tool.toolbox import Toolbox
@@ -111,10 +112,10 @@ def harmless(value: object) -> str:
 
 def _chunks(tools: Toolbox, chosen: Scope) -> Iterator[list[Row]]:
     """The rows of some hundred learners at a time, each read by a constant number of queries."""
-    for start in range(0, len(chosen.people), CHUNK):
+    for people in chunks(chosen.people):
         # No transaction is held while a slow reader takes its time.
         with tools.database.read() as session:
-            rows = _rows(session, chosen, chosen.people[start : start + CHUNK])
+            rows = _rows(session, chosen, people)
         yield rows
 
 
