@@ -116,11 +116,16 @@ def wake(session: Session, kind: str, row_id: int, at: datetime | None = None) -
 
 def insert_if_absent(session: Session, model: type[Base], key: dict[str, Any], **values: Any) -> bool:
     """Insert a row unless one has this unique key; whether it was inserted. Safe when several try at once."""
+    return bool(insert_all_absent(session, model, list(key), [key | values]))
+
+
+def insert_all_absent(session: Session, model: type[Base], key: list[str], rows: list[dict[str, Any]]) -> list[int]:
+    """Insert the rows of which there is none with the same unique key; the ids of those that were inserted."""
     insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
-    statement = insert(model).values(**key, **values).on_conflict_do_nothing(index_elements=list(key))
+    statement = insert(model).on_conflict_do_nothing(index_elements=key)
     # Not by the row count: PostgreSQL's driver does not tell it for such an insert.
     inserted = statement.returning(*inspect(model).primary_key)
-    return session.connection().execute(inserted).first() is not None
+    return list(session.connection().execute(inserted, rows).scalars())
 
 
 def get_or_create(session: Session, model: type[Row], key: dict[str, Any], **defaults: Any) -> Row:
@@ -154,9 +159,8 @@ def get_or_create_all(
         rows = session.scalars(query).all()
         if len(rows) < len(some):
             known = {getattr(row, by) for row in rows}
-            for value in some:
-                if value not in known:
-                    insert_if_absent(session, model, key | {by: value}, **defaults)
+            new = [key | {by: value} | defaults for value in some if value not in known]
+            insert_all_absent(session, model, [*key, by], new)
             rows = session.scalars(query).all()
         found |= {getattr(row, by): row for row in rows}
     return found

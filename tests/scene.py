@@ -189,7 +189,7 @@ class Scene:
             )
             for award in session.scalars(select(Award).where(Award.status == "revoking")):
                 award.status = AwardStatus.REVOKED
-                chains.follow_loss(session, award, self.now)
+                chains.follow_loss(session, [award], self.now)
             session.commit()
         self.settle()
 

@@ -1,14 +1,14 @@
 """Opens awards when results earn them, and says what holds an award back."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, func, or_, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session, joinedload, selectinload
 
-from lti_tool.db import chunks, insert_if_absent, wake
+from lti_tool.db import chunks, insert_all_absent, wake
 from lti_tool.domain.criteria import describe
 from lti_tool.domain.decision import Decision
 from lti_tool.domain.launch import Role
@@ -30,6 +30,7 @@ from lti_tool.services.facts import FactBook
 from lti_tool.services.holding import HOLD_ADVICE, HOLD_LABEL, why_award_held
 from lti_tool.toolbox import Toolbox
 
+KEY = ["badge_class_id", "person_id", "number"]
 ELSEWHERE = "Earned in another course, by a learner."
 
 
@@ -57,53 +58,73 @@ def achievement(rule: Rule, decision: Decision, book: FactBook, now: datetime) -
     )
 
 
-def open_award(
-    session: Session,
-    rule: Rule,
-    enrolment: Enrolment,
-    earned: Achievement,
-    now: datetime,
-    run: AwardRun | None = None,
-    former: Sequence[Award] | None = None,
-) -> Award | None:
-    """Record that a person earned a badge; None when there is an award of it already that forbids another one.
+@dataclass(frozen=True)
+class Earning:
+    """That somebody earns a badge by a rule; `former` are the awards of this badge that they have, the first first."""
 
-    `former` are the awards of this badge that the person has, the first first, where the caller knows them.
-    """
-    if former is None:
-        known = awards_of(session, [rule.badge_class_id], [enrolment.person_id])
-        former = known.get((enrolment.person_id, rule.badge_class_id), [])
-    if former and _gives_way(former[-1], enrolment):
-        _give_way(session, former[-1], now)
-    number = repeats.number_after(rule, former, by_hand=earned.by_hand)
-    if number is None:
-        return None
-    key = {"badge_class_id": rule.badge_class_id, "person_id": enrolment.person_id, "number": number}
-    is_new = insert_if_absent(
-        session,
-        Award,
-        key,
-        rule_id=rule.id,
-        rule_version_id=rule.current.id,
-        run_id=run.id if run else None,
-        course_id=rule.course_id,
-        status=AwardStatus.HELD,
-        reasons=earned.reasons,
-        achieved_at=earned.achieved_at,
-        opened_at=now,
-        due_at=now,
-        attempts=0,
-        tried_addresses=[],
-        awaits_approval=rule.current.needs_approval and not earned.by_hand,
-        by_hand=earned.by_hand,
-    )
-    if not is_new:
-        return None
-    award = session.scalars(select(Award).filter_by(**key)).one()
+    rule: Rule
+    enrolment: Enrolment
+    achievement: Achievement
+    former: Sequence[Award]
+
+
+def open_award(
+    session: Session, rule: Rule, enrolment: Enrolment, earned: Achievement, now: datetime, run: AwardRun | None = None
+) -> Award | None:
+    """Record that a person earned a badge; None when there is an award of it already that forbids another one."""
+    known = awards_of(session, [rule.badge_class_id], [enrolment.person_id])
+    former = known.get((enrolment.person_id, rule.badge_class_id), [])
+    return next(iter(open_awards(session, [Earning(rule, enrolment, earned, former)], now, run)), None)
+
+
+def open_awards(
+    session: Session, earnings: Iterable[Earning], now: datetime, run: AwardRun | None = None
+) -> list[Award]:
+    """Record that people earned badges, where no award that they have forbids another one; the new awards."""
+    wanted: dict[tuple[int, int, int], Earning] = {}
+    for earning in earnings:
+        rule, former = earning.rule, earning.former
+        if former and _gives_way(former[-1], earning.enrolment):
+            _give_way(session, former[-1], now)
+        number = repeats.number_after(rule, former, by_hand=earning.achievement.by_hand)
+        if number is not None:
+            wanted.setdefault((rule.badge_class_id, earning.enrolment.person_id, number), earning)
+    session.flush()
+    opened: list[Award] = []
+    for some in chunks(list(wanted)):
+        rows = [dict(zip(KEY, key, strict=True)) | _new(wanted[key], now, run) for key in some]
+        ids = insert_all_absent(session, Award, KEY, rows)
+        awards = session.scalars(select(Award).where(Award.id.in_(ids)).order_by(Award.id)).all()
+        for award in awards:
+            _tell_opened(session, award, wanted[award.badge_class_id, award.person_id, award.number], now)
+        opened += awards
+    return opened
+
+
+def _new(earning: Earning, now: datetime, run: AwardRun | None) -> dict[str, Any]:
+    rule, earned = earning.rule, earning.achievement
+    return {
+        "rule_id": rule.id,
+        "rule_version_id": rule.current.id,
+        "run_id": run.id if run else None,
+        "course_id": rule.course_id,
+        "status": AwardStatus.HELD,
+        "reasons": earned.reasons,
+        "achieved_at": earned.achieved_at,
+        "opened_at": now,
+        "due_at": now,
+        "attempts": 0,
+        "tried_addresses": [],
+        "awaits_approval": rule.current.needs_approval and not earned.by_hand,
+        "by_hand": earned.by_hand,
+    }
+
+
+def _tell_opened(session: Session, award: Award, earning: Earning, now: datetime) -> None:
+    earned = earning.achievement
     story = f"Awarded by hand: {earned.detail}" if earned.by_hand else f"Earned: {earned.sentence}. {earned.detail}"
     add_step(session, award, "opened", story, now, earned.event_id)
-    settle(session, award, enrolment, now)
-    return award
+    settle(session, award, earning.enrolment, now)
 
 
 def _gives_way(award: Award, enrolment: Enrolment) -> bool:
@@ -158,7 +179,6 @@ def decide_again(session: Session, enrolment: Enrolment, now: datetime) -> None:
 def make_due(session: Session, award: Award, now: datetime) -> None:
     """Put an award in the queue to be sent now."""
     award.status, award.hold_reason, award.advice, award.due_at = AwardStatus.PENDING, None, None, now
-    session.flush()
     wake(session, "award", award.id)
 
 
@@ -187,6 +207,7 @@ def release(
             (Enrolment.course_id == Award.course_id) & (Enrolment.person_id == Award.person_id),
         )
         .where(Award.status == AwardStatus.HELD)
+        .options(joinedload(Enrolment.person))
         .order_by(Award.id)
         .with_for_update(of=Award)
     )

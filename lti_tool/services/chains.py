@@ -25,13 +25,14 @@ def follow(session: Session, awards: Sequence[Award], now: datetime, *, but_cour
     _decide_again(session, sorted({person_id for person_id, _ in badges}), is_meant, now, but_course_id)
 
 
-def follow_loss(session: Session, award: Award, now: datetime) -> None:
-    """Have somebody whose award was taken back decided on again, wherever its badge is asked for or can be earned."""
+def follow_loss(session: Session, awards: Sequence[Award], now: datetime) -> None:
+    """Have everybody whose award was taken back decided on again, wherever its badge is asked for or can be earned."""
+    lost = {(award.person_id, award.badge_class_id) for award in awards}
 
-    def is_meant(_person_id: int, rule: Rule) -> bool:
-        return award.badge_class_id in {rule.badge_class_id, *badges_of(rule.criteria)}
+    def is_meant(person_id: int, rule: Rule) -> bool:
+        return any((person_id, badge) in lost for badge in {rule.badge_class_id, *badges_of(rule.criteria)})
 
-    _decide_again(session, [award.person_id], is_meant, now)
+    _decide_again(session, sorted({person_id for person_id, _ in lost}), is_meant, now)
 
 
 def _decide_again(

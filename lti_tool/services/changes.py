@@ -150,7 +150,7 @@ def _apply(tools: Toolbox, assertions: Iterable[Assertion], now: datetime) -> No
                     values["revoked_by"] = award.revoked_by or RevokedBy.BADGR
                     session.execute(update(Award).where(Award.id == award.id).values(**values))
                     awarding.add_step(session, award, "revoked", revocation.story(assertion), now)
-                    chains.follow_loss(session, award, now)
+                    chains.follow_loss(session, [award], now)
                     scores.schedule_loss(session, award, now)
                     log.info("revoked_at_badgr", award_id=award.id)
             session.commit()

@@ -221,7 +221,7 @@ def _finish(
         elif award.status is AwardStatus.ISSUED and award.rule.has_column:
             scores.schedule(session, award, now)
         if award.status in GONE:
-            chains.follow_loss(session, award, now)
+            chains.follow_loss(session, [award], now)
         session.commit()
         log.info("award_delivery", award_id=award.id, outcome=kind, attempt=job.attempt)
         return award.status

@@ -1,6 +1,6 @@
 """Decides anew on one person in one course: opens what is earned, and notices what is not earned any more."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,6 +11,7 @@ from lti_tool.domain.criteria import badges_of
 from lti_tool.domain.decision import decide
 from lti_tool.models import Award, AwardRun, AwardStatus, Course, Enrolment, OnFall, RevokedBy, Rule, RuleStatus
 from lti_tool.services import awarding, chains, facts, revocation
+from lti_tool.services.awarding import Earning
 from lti_tool.services.facts import FactBook
 from lti_tool.toolbox import Toolbox
 
@@ -57,11 +58,8 @@ def evaluate(
     for turn in range(len(rules)):
         book = facts.read_facts(session, course.id, rules, left)
         former = awarding.awards_of(session, [rule.badge_class_id for rule in rules], left)
-        new = [
-            award
-            for person_id in left
-            for award in _open_earned(session, rules, people[person_id], book, former, now, run)
-        ]
+        earned = [earning for person_id in left for earning in _earned(rules, people[person_id], book, former, now)]
+        new = awarding.open_awards(session, earned, now, run)
         if turn == 0:
             # What was just earned once more is looked at no further back.
             gone = {(award.person_id, award.badge_class_id) for award in new}
@@ -75,24 +73,18 @@ def evaluate(
     return opened
 
 
-def _open_earned(
-    session: Session,
+def _earned(
     rules: Sequence[Rule],
     enrolment: Enrolment,
     book: FactBook,
     former: Mapping[tuple[int, int], list[Award]],
     now: datetime,
-    run: AwardRun | None,
-) -> list[Award]:
-    opened = []
+) -> Iterator[Earning]:
     for rule in rules:
         decision = book.decide(rule, enrolment.person_id)
         if decision.earned:
-            earned = awarding.achievement(rule, decision, book, now)
             own = former.get((enrolment.person_id, rule.badge_class_id), [])
-            if award := awarding.open_award(session, rule, enrolment, earned, now, run, own):
-                opened.append(award)
-    return opened
+            yield Earning(rule, enrolment, awarding.achievement(rule, decision, book, now), own)
 
 
 def _notice_falls(

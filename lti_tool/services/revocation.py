@@ -1,7 +1,7 @@
 """Takes awards back: asked for by a teacher, carried out at Badgr like an award is, whatever fails on the way."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
@@ -64,6 +64,18 @@ def start(session: Session, award: Award, reason: str, actor: str, by: RevokedBy
     One that Badgr may have is revoked as soon as that is known. An account that is only staff may not revoke: then it
     stays, and says so.
     """
+    return start_all(session, [award], reason, actor, by, now) == 1
+
+
+def start_all(session: Session, awards: Sequence[Award], reason: str, actor: str, by: RevokedBy, now: datetime) -> int:
+    """What `start` does, for many awards; of how many it has begun."""
+    taken = [award for award in awards if _start(session, award, reason, actor, by, now)]
+    session.flush()
+    chains.follow_loss(session, [award for award in taken if award.status in GONE], now)
+    return len(taken)
+
+
+def _start(session: Session, award: Award, reason: str, actor: str, by: RevokedBy, now: datetime) -> bool:
     if award.status in (AwardStatus.REVOKING, AwardStatus.REVOKED) or award.revocation_reason:
         return False
     if was_sent(award) and not award.course.may_edit_badges:
@@ -91,9 +103,6 @@ def start(session: Session, award: Award, reason: str, actor: str, by: RevokedBy
             else f"{actor} took it back before it was sent: {reason}"
         )
         awarding.add_step(session, award, "revoked", told, now)
-    if award.status in GONE:
-        session.flush()
-        chains.follow_loss(session, award, now)
     return True
 
 
@@ -216,7 +225,7 @@ def _finish(
         # A revocation that waits for days says so once, not every minute.
         if kind != "retry" or former != text:
             awarding.add_step(session, award, kind, text, now)
-        chains.follow_loss(session, award, now)
+        chains.follow_loss(session, [award], now)
         if award.status is AwardStatus.REVOKED:
             scores.schedule_loss(session, award, now)
         session.commit()

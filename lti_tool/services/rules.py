@@ -25,6 +25,7 @@ from lti_tool.models import (
     RunCause,
 )
 from lti_tool.services import awarding, drafts, facts, issuers, narratives, repeats, runs, standings
+from lti_tool.services.awarding import Earning
 from lti_tool.services.drafts import Draft
 from lti_tool.services.standings import Standing, Subject
 from lti_tool.toolbox import Toolbox
@@ -148,7 +149,7 @@ def activate(
         _start_counting(session, rule, person_id, now, also_earned_before=also_earned_before)
         rule.status, rule.activated_at = RuleStatus.ACTIVE, now
         run = _award_all(session, tools, rule, RunCause.SWITCH_ON, person_id, now)
-        _catch_up(session, rule, now)
+        _catch_up(session, rule, run, now)
         session.commit()
         log.info("rule_activated", rule_id=rule_id, course_id=course_id)
         return run
@@ -202,18 +203,25 @@ def _award_all(
     book = facts.read_facts(session, rule.course_id, [rule], sorted(earners))
     former = awarding.awards_of(session, [rule.badge_class_id], sorted(earners))
     enrolments = session.scalars(awarding.learner_query(rule.course_id)).all()
-    for enrolment in enrolments:
-        if enrolment.person_id in earners:
-            earned = awarding.achievement(rule, book.decide(rule, enrolment.person_id), book, now)
-            own = former.get((enrolment.person_id, rule.badge_class_id), [])
-            awarding.open_award(session, rule, enrolment, earned, now, run, own)
+    earnings = [
+        Earning(
+            rule,
+            enrolment,
+            awarding.achievement(rule, book.decide(rule, enrolment.person_id), book, now),
+            former.get((enrolment.person_id, rule.badge_class_id), []),
+        )
+        for enrolment in enrolments
+        if enrolment.person_id in earners
+    ]
+    awarding.open_awards(session, earnings, now, run)
     runs.finish(session, run, tools.settings, now)
     return run
 
 
-def _catch_up(session: Session, rule: Rule, now: datetime) -> None:
-    """Have everybody with the badge decided on again: their results may have fallen while the rule was not on."""
-    alive = select(Award.person_id).where(Award.rule_id == rule.id, Award.status.not_in(facts.GONE))
+def _catch_up(session: Session, rule: Rule, run: AwardRun, now: datetime) -> None:
+    """Have who had the badge before decided on again: their results may have fallen while the rule was not on."""
+    before = (Award.rule_id == rule.id) & Award.run_id.is_distinct_from(run.id)
+    alive = select(Award.person_id).where(before, Award.status.not_in(facts.GONE))
     query = select(Enrolment).where(Enrolment.course_id == rule.course_id, Enrolment.person_id.in_(alive))
     for enrolment in session.scalars(query):
         awarding.decide_again(session, enrolment, now)

@@ -162,7 +162,7 @@ def undo(tools: Toolbox, course_id: int, run_id: int, who: str, now: datetime) -
             # Half of it would be worse than nothing, and could not be asked for again.
             raise ConflictError(issuers.STAFF_ONLY)
         run.status, run.decided_by, run.decided_at = RunStatus.UNDONE, who[:200], now
-        taken = [a for a in awards if revocation.start(session, a, "Awarded by mistake.", who, RevokedBy.UNDO, now)]
+        taken = revocation.start_all(session, awards, "Awarded by mistake.", who, RevokedBy.UNDO, now)
         if run.cause is RunCause.EXCEPTION:
             session.execute(delete(RuleException).where(RuleException.run_id == run.id))
         else:
@@ -170,8 +170,8 @@ def undo(tools: Toolbox, course_id: int, run_id: int, who: str, now: datetime) -
             for rule in session.scalars(select(Rule).where(Rule.id.in_(rule_ids), Rule.status == RuleStatus.ACTIVE)):
                 rule.status = RuleStatus.PAUSED
         session.commit()
-        log.info("run_undone", run_id=run_id, course_id=course_id, awards=len(taken))
-        return len(taken)
+        log.info("run_undone", run_id=run_id, course_id=course_id, awards=taken)
+        return taken
 
 
 def find(session: Session, course_id: int, run_id: int, *, lock: bool = False) -> AwardRun:
