@@ -3,10 +3,13 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import ROUND_DOWN, Context, Decimal
 from typing import Any
 
 DEEPEST = 4
 MOST_PARTS = 30
+# Enough digits for every float.
+EXACT = Context(prec=400)
 
 
 @dataclass(frozen=True)
@@ -190,9 +193,13 @@ def criteria_from_json(stored: Mapping[str, Any]) -> Criteria:
 
 
 def number(value: float) -> str:
-    """A number without needless digits: 80, 79.5, 79.99; never rounded up over a threshold."""
-    cut = int(value * 100) / 100
-    return f"{cut:.2f}".rstrip("0").rstrip(".")
+    """A number as people write it: 80, 79.5, 66.667."""
+    return f"{Decimal(repr(value)).normalize() + 0:f}"
+
+
+def cut(value: float) -> str:
+    """A number with two decimals at most: 80, 79.5, 66.66; never rounded up over a threshold."""
+    return number(float(Decimal(repr(value)).quantize(Decimal("0.01"), ROUND_DOWN, EXACT)))
 
 
 def _words(criteria: Criteria, titles: Mapping[int, str], badges: Mapping[int, str], *, is_inner: bool) -> str:

@@ -16,6 +16,7 @@ from lti_tool.domain.criteria import (
     ScoreAtLeast,
     Submitted,
     activities_of,
+    cut,
     number,
 )
 from lti_tool.domain.events import ActivityProgress, GradeFact, GradingProgress, ProgressFact, ResultState
@@ -186,11 +187,15 @@ def _decide_grade(criteria: ScoreAtLeast | PointsAtLeast, grade: GradeFact | Non
         reached, needed, unit = grade.given, criteria.points, "points"
     else:
         reached, needed, unit = grade.percent, criteria.percent, "%"
-    if reached is None or (ask.fully_graded and grade.grading is not GradingProgress.FULLY_GRADED):
+    is_final = not ask.fully_graded or grade.grading is GradingProgress.FULLY_GRADED
+    if reached is None and grade.given is not None and is_final:
+        words = f"{cut(grade.given)} points, but the LMS tells no maximum to reckon the per cent from."
+        return _no(criteria, grade, words, counts=False)
+    if reached is None or not is_final:
         return _no(criteria, grade, "There is no final grade yet.", counts=False)
     met = reached >= needed
     progress = 1.0 if met else min(max(reached / needed, 0.0), 0.99)
-    words = f"{number(reached)} {unit} reached, {number(needed)} {unit} needed."
+    words = f"{cut(reached)} {unit} reached, {number(needed)} {unit} needed."
     return Reason(criteria, met, progress, words, grade.at, grade.event_id)
 
 

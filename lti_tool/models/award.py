@@ -50,6 +50,8 @@ class RevokedBy(StrEnum):
 
 # Why an award was taken back that a teacher did not approve.
 REFUSED = "Not approved."
+# Why one was taken back whose results fell. Everybody can read it at Badgr: the results themselves stay here.
+FELL = "The results do not earn it any more."
 
 
 class RunStatus(StrEnum):

@@ -98,6 +98,10 @@ def open_awards(
         for award in awards:
             _tell_opened(session, award, wanted[award.badge_class_id, award.person_id, award.number], now)
         opened += awards
+        made = {(award.badge_class_id, award.person_id, award.number) for award in awards}
+        for key in set(some) - made:
+            # Earned just now in another course, unseen by us: the next look tells whether it is earned here too.
+            decide_again(session, wanted[key].enrolment, now)
     return opened
 
 

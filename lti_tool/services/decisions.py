@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import Award, Enrolment, OnFall, RevokedBy, RuleVersion
-from lti_tool.models.award import REFUSED
+from lti_tool.models.award import FELL, REFUSED
 from lti_tool.services import awarding, chains, issuers, revocation
 from lti_tool.services.evaluation import ALIVE
 from lti_tool.toolbox import Toolbox
@@ -60,8 +60,7 @@ def decide_fall(
                 awarding.add_step(session, award, "kept", f"{who} keeps it, whatever the results say now.", now)
                 count += 1
             else:
-                reason = f"The results do not earn it any more. {award.fall_detail or ''}".strip()
-                count += revocation.start(session, award, reason, who, RevokedBy.FALL, now)
+                count += revocation.start(session, award, FELL, who, RevokedBy.FALL, now)
         session.commit()
         log.info("falls_decided", course_id=course_id, awards=count, keep=keep)
         return count

@@ -8,8 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lti_tool.domain.criteria import badges_of
-from lti_tool.domain.decision import decide
+from lti_tool.domain.decision import Decision, decide
 from lti_tool.models import Award, AwardRun, AwardStatus, Course, Enrolment, OnFall, RevokedBy, Rule, RuleStatus
+from lti_tool.models.award import FELL
 from lti_tool.services import awarding, chains, facts, revocation
 from lti_tool.services.awarding import Earning
 from lti_tool.services.facts import FactBook
@@ -97,7 +98,8 @@ def _notice_falls(
 ) -> None:
     """Mark what has fallen, and what has risen again.
 
-    Each award is held against the version that earned it: an edit of the rule takes nothing away by itself.
+    Each award is held against the version that earned it, for an edit of the rule takes nothing away by itself; and who
+    earns it by the rule as it is now has not lost it either.
     """
     here = [[award for award in awards if award.course_id == course.id] for awards in former.values()]
     latest = [awards[-1] for awards in here if awards]
@@ -107,13 +109,22 @@ def _notice_falls(
     if old:
         book = _book_of_versions(session, course, old, book)
     for award in own:
-        decision = decide(award.rule_version.ask, book.of(award.rule_id, award.person_id))
+        decision = _decision(award, book)
         if not decision.earned:
             if not decision.still_earned(_met_before(award)):
                 _fall(session, award, decision.detail, now)
         elif award.fell_at is not None and award.fall_kept_at is None:
             award.fell_at, award.fall_detail = None, None
             awarding.add_step(session, award, "risen", f"The results earn it again. {decision.detail}", now)
+
+
+def _decision(award: Award, book: FactBook) -> Decision:
+    """By the version that earned it; where that does not any more, by the rule as it is now if that does."""
+    by_then = decide(award.rule_version.ask, book.of(award.rule_id, award.person_id))
+    if by_then.earned:
+        return by_then
+    by_now = book.decide(award.rule, award.person_id)
+    return by_now if by_now.earned else by_then
 
 
 def _met_before(award: Award) -> list[bool]:
@@ -132,7 +143,6 @@ def _book_of_versions(session: Session, course: Course, awards: Sequence[Award],
 def _fall(session: Session, award: Award, detail: str, now: datetime) -> None:
     if award.fell_at is None:
         award.fell_at, award.fall_detail = now, detail[:1000]
-        awarding.add_step(session, award, "fell", f"The results do not earn it any more. {detail}", now)
+        awarding.add_step(session, award, "fell", f"{FELL} {detail}", now)
     if award.rule_version.on_fall is OnFall.REVOKE and award.fall_kept_at is None:
-        reason = f"The results do not earn it any more. {detail}"
-        revocation.start(session, award, reason, "The rule", RevokedBy.FALL, now)
+        revocation.start(session, award, FELL, "The rule", RevokedBy.FALL, now)

@@ -1,18 +1,20 @@
 """Nobody is forgotten: who lost a badge and earns it still, came back, or earns it elsewhere or by another rule."""
 
 from datetime import timedelta
+from threading import Thread
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from lti_tool.domain.criteria import BadgeEarned, Completed, ScoreAtLeast, all_of, any_of
 from lti_tool.domain.launch import Role
 from lti_tool.lti.nrps import Member, Roster
-from lti_tool.models import Enrolment, OnFall, Repeat
-from lti_tool.services import by_hand, members, rules, runs
+from lti_tool.models import Enrolment, OnFall, Repeat, Rule, RuleStatus
+from lti_tool.services import by_hand, evaluation, members, rules, runs
 from lti_tool.services.by_hand import Line
+from lti_tool.services.drafts import Draft
 from lti_tool.services.reports.explanation import explain
-from tests.scene import START, Scene
+from tests.scene import START, Scene, remote_badge
 
 
 def quiz_rule(scene: Scene, title: str = "quiz", course_id: int | None = None, **draft: object) -> int:
@@ -191,3 +193,62 @@ def test_a_fall_in_one_term_is_noticed_though_a_later_one_has_the_badge_too(scen
     scene.issue()
     scene.grade("lea", "quiz", 1)
     assert scene.statuses("lea") == ["revoking", "issued"]
+
+
+@pytest.mark.parametrize("repeat", list(Repeat))
+@pytest.mark.parametrize("on_fall", list(OnFall))
+def test_who_earns_it_by_the_rule_as_it_is_now_has_not_lost_it(scene: Scene, repeat: Repeat, on_fall: OnFall) -> None:
+    key = quiz_rule(scene, repeat=repeat, on_fall=on_fall)
+    scene.grade("lea", "quiz", 9)
+    scene.issue()
+    easier = Draft(ScoreAtLeast(scene.activity("quiz"), 60), repeat=repeat, on_fall=on_fall)
+    rules.edit(scene.tools, scene.course_id, key, scene.teacher_id, easier, scene.now)
+    for score in (7.0, 7.1):
+        scene.grade("lea", "quiz", score)
+        scene.issue()
+    assert scene.statuses("lea") == ["issued"]
+    assert scene.awards("lea")[0].fell_at is None
+    scene.grade("lea", "quiz", 5)
+    assert scene.awards("lea")[0].fell_at is not None
+
+
+def test_a_badge_of_each_course_is_earned_in_two_courses_at_the_same_moment(scene: Scene) -> None:
+    there = another_course(scene, "lea")
+    for course_id, context in ((scene.course_id, "101"), (there, "102")):
+        scene.grade("lea", "quiz", 9, context=context)
+        key = rules.create(
+            scene.tools, course_id, scene.teacher_id, remote_badge("Algebra"),
+            Draft(ScoreAtLeast(scene.activity("quiz", course_id), 80), repeat=Repeat.PER_TERM), scene.now,
+        )  # fmt: skip
+        with scene.tools.database.write() as session:
+            session.get_one(Rule, key).status = RuleStatus.ACTIVE
+            session.commit()
+    with scene.tools.database.write() as session:
+        session.execute(update(Enrolment).values(evaluate_at=scene.now))
+        session.commit()
+    lea = select(Enrolment.id).where(Enrolment.person_id.in_(scene.person_ids("lea"))).order_by(Enrolment.course_id)
+    with scene.tools.database.read() as session:
+        here, elsewhere = session.scalars(lea).all()
+    worker = Thread(target=evaluation.evaluate_due, args=(scene.tools, elsewhere, scene.now))
+    with scene.tools.database.write() as session:
+        enrolment = session.get_one(Enrolment, here, with_for_update=True)
+        enrolment.evaluate_at = None
+        evaluation.evaluate(session, enrolment.course, [enrolment], scene.now)
+        session.flush()
+        # The other worker has seen nothing of this, and waits for the same number of the badge.
+        worker.start()
+        worker.join(0.5)
+        session.commit()
+    worker.join(30)
+    scene.settle()
+    assert {award.course_id for award in scene.awards("lea")} == {scene.course_id, there}
+
+
+def test_the_results_themselves_are_not_published(scene: Scene) -> None:
+    quiz_rule(scene, on_fall=OnFall.REVOKE)
+    scene.grade("lea", "quiz", 9)
+    scene.issue()
+    scene.grade("lea", "quiz", 1)
+    (award,) = scene.awards("lea")
+    assert award.revocation_reason == "The results do not earn it any more."
+    assert any("10 % reached" in step.text for step in award.steps)

@@ -22,9 +22,9 @@ from lti_tool.domain.criteria import (
     check,
     criteria_from_json,
     criteria_to_json,
+    cut,
     describe,
     moved,
-    number,
 )
 from tests.unit.rule_strategies import criteria
 
@@ -108,6 +108,14 @@ def test_an_unknown_kind_is_told() -> None:
         criteria_from_json({"kind": "spell", "activity": 1})
 
 
-@pytest.mark.parametrize(("value", "text"), [(80.0, "80"), (79.5, "79.5"), (79.999, "79.99"), (66.666, "66.66")])
-def test_numbers_are_never_rounded_up(value: float, text: str) -> None:
-    assert number(value) == text
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(80.0, "80"), (79.999, "79.99"), (8.2, "8.2"), (72.1, "72.1"), (-0.001, "0"), (1e30, "1" + "0" * 30)],
+)
+def test_what_was_reached_is_never_rounded_up(value: float, text: str) -> None:
+    assert cut(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(80.0, "80"), (8.2, "8.2"), (72.1, "72.1"), (66.667, "66.667")])
+def test_what_is_asked_for_is_told_as_it_is(value: float, text: str) -> None:
+    assert describe(PointsAtLeast(QUIZ, value), {QUIZ: "Quiz"}) == f"Score at least {text} points in Quiz"

@@ -81,7 +81,9 @@ def test_a_grade_beyond_all_measure_is_a_percentage_all_the_same() -> None:
 def test_an_event_without_a_maximum_has_points_but_no_percentage() -> None:
     told = {QUIZ: ResultState(grade=GradeFact(NOON, 71, None))}
     assert earned(PointsAtLeast(QUIZ, 70), told)
-    assert not earned(ScoreAtLeast(QUIZ, 70), told)
+    decision = decide(Ask(ScoreAtLeast(QUIZ, 70)), Facts(told))
+    assert not decision.earned
+    assert decision.detail == "71 points, but the LMS tells no maximum to reckon the per cent from."
 
 
 @pytest.mark.parametrize("grading", [g for g in GradingProgress if g is not FULL])
