@@ -42,6 +42,8 @@ Row = TypeVar("Row", bound="Base")
 Item = TypeVar("Item")
 # As many as every database takes in one list.
 CHUNK = 500
+# A fault of the database is logged without the values of its statement: they are names and addresses.
+QUIET: dict[str, Any] = {"hide_parameters": True}
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -174,10 +176,10 @@ def chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
 def _engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=16)
+        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=16, **QUIET)
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed, connect_args={"timeout": 30})
+    engine = create_engine(parsed, connect_args={"timeout": 30}, **QUIET)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import select_proxy
 from urllib3 import HTTPResponse
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -23,6 +25,7 @@ DEFAULT_TIMEOUT = (5.0, 20.0)
 LONGEST_ANSWER = 120.0
 MAXIMUM_BYTES = 16 * 1024 * 1024
 LONGEST_WAIT = 24 * 60 * 60
+PRIVATE = "the address is a private one and is not called"
 
 
 def new_session(allow_private_addresses: bool = False) -> requests.Session:
@@ -86,6 +89,13 @@ def _limited(raw: HTTPResponse, maximum: int | None) -> Callable[..., Iterator[b
 
 
 class _PublicOnlyAdapter(_LimitingAdapter):
+    def send(self, request: Any, stream: bool = False, *args: Any, **kwargs: Any) -> requests.Response:
+        host = urlsplit(request.url).hostname or ""
+        # Through a proxy the connection is not ours: what the name means here is looked at before.
+        if select_proxy(request.url, kwargs.get("proxies")) and any(not is_public(a) for a in _addresses(host)):
+            raise requests.ConnectionError(PRIVATE, request=request)
+        return super().send(request, stream, *args, **kwargs)
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _PublicPool, "https": _PublicTlsPool}
@@ -111,7 +121,20 @@ class _PublicTlsPool(HTTPSConnectionPool):
 
 def _refuse_private(connection: HTTPConnection, sock: socket.socket) -> socket.socket:
     # Checked on the connected socket, not on a look-up before it, so that a name cannot change its mind in between.
-    if not ipaddress.ip_address(sock.getpeername()[0].split("%")[0]).is_global:
+    if not is_public(sock.getpeername()[0]):
         sock.close()
-        raise NewConnectionError(connection, "the address is a private one and is not called")
+        raise NewConnectionError(connection, PRIVATE)
     return sock
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the public internet."""
+    return ipaddress.ip_address(address.split("%", maxsplit=1)[0]).is_global
+
+
+def _addresses(host: str) -> list[str]:
+    try:
+        return [str(found[4][0]) for found in socket.getaddrinfo(host, None)]
+    except OSError:
+        # Known to the proxy only.
+        return []

@@ -32,6 +32,8 @@ def fetch_key_set(http: requests.Session, url: str) -> dict[str, Any]:
     """A key set and the seconds that it is good for (`max_age`); raises RequestException or ValueError."""
     with http.get(url, timeout=TIMEOUT, stream=True, headers={"Accept": "application/json"}) as response:
         response.raise_for_status()
+        if url.startswith("https://") and not all(r.url.startswith("https://") for r in (*response.history, response)):
+            raise ValueError("the key set is at an address without encryption")
         body = read_json(response, MAXIMUM_BYTES)
         lifetime = _lifetime(response.headers.get("Cache-Control", ""))
     keys = body.get("keys") if isinstance(body, dict) else None

@@ -5,6 +5,8 @@ by `LTI_BADGES_CONFIG`, the defaults below.
 """
 
 import os
+import re
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -17,10 +19,15 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 PREFIX = "LTI_BADGES_"
 CONFIG_VARIABLE = "LTI_BADGES_CONFIG"
 MINIMUM_SECRET_LENGTH = 32
+# Read by single commands, not by the tool.
+FOR_COMMANDS = ("ADMIN_PASSWORD", "BADGR_CLIENT_SECRET")
+PLAIN_HOST = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.IGNORECASE)
 
 
 class SettingsError(Exception):
@@ -31,9 +38,27 @@ def _without_trailing_slash(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise ValueError("must be an address that starts with https:// (or http:// on this machine only)")
     url = url.rstrip("/")
-    if urlsplit(url).path:
+    if urlsplit(url).path or set("?#") & set(url):
         raise ValueError("must have nothing behind the host: the tool needs a host, or a port, of its own")
+    if not PLAIN_HOST.fullmatch(urlsplit(url).netloc):
+        raise ValueError("must name a host, for example https://badges.school.example")
     return url
+
+
+def _database_address(url: str, *more: str) -> str:
+    kinds = ("sqlite:///", "postgresql://", "postgresql+psycopg://", *more)
+    try:
+        make_url(url)
+    except ArgumentError:
+        kinds = ()
+    if not url.startswith(kinds):
+        shapes = " or ".join(("sqlite:///folder/file.db", "postgresql://user:password@host/name", *more))
+        raise ValueError(f"must look like {shapes}")
+    return url
+
+
+def _queue_address(url: str) -> str:
+    return _database_address(url, "redis://", "rediss://")
 
 
 class Settings(BaseSettings):
@@ -43,8 +68,8 @@ class Settings(BaseSettings):
 
     base_url: Annotated[str, AfterValidator(_without_trailing_slash)] = "http://127.0.0.1:8000"
     bind: str = "127.0.0.1:8000"
-    database_url: str = "sqlite:///var/lti-badges.db"
-    queue_url: str = "sqlite:///var/queue.db"
+    database_url: Annotated[str, AfterValidator(_database_address)] = "sqlite:///var/lti-badges.db"
+    queue_url: Annotated[str, AfterValidator(_queue_address)] = "sqlite:///var/queue.db"
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode]
     embedded_worker: bool = True
     worker_threads: int = Field(default=4, ge=1, le=64)
@@ -98,35 +123,64 @@ class _SecretFiles(PydanticBaseSettingsSource):
     """Reads a setting from the file that `LTI_BADGES_<NAME>_FILE` names (Docker and Kubernetes secrets)."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")
+        path = os.environ.get(_file_variable(field_name))
         return (Path(path).read_text().strip() if path else None), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        found = {name: self.get_field_value(None, name)[0] for name in self.settings_cls.model_fields}
+        readable = [name for name in self.settings_cls.model_fields if name not in _unreadable_files()]
+        found = {name: self.get_field_value(None, name)[0] for name in readable}
         return {name: value for name, value in found.items() if value is not None}
 
 
 def load_settings(**overrides: Any) -> Settings:
     """Read the settings; raises SettingsError with every fault at once."""
-    faults = _unknown_variables() + _missing_files()
+    unreadable = _unreadable_files()
+    faults = _unknown_variables() + _config_faults() + [f"{_file_variable(n)}: {why}" for n, why in unreadable.items()]
     try:
         if not faults:
             return Settings(**overrides)
         Settings(**overrides)
     except ValidationError as error:
-        faults += [f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
-    except OSError as error:
-        faults.append(f"{error.filename}: {error.strerror}")
+        told = [e for e in error.errors() if e["loc"] not in {(name,) for name in unreadable}]
+        faults += [f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in told]
+    except (OSError, ValueError):
+        # The file of settings, whose fault is told already.
+        pass
     raise SettingsError("\n".join(faults))
 
 
 def _unknown_variables() -> list[str]:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    known |= {f"{name}_FILE" for name in known} | {CONFIG_VARIABLE}
+    known |= {f"{name}_FILE" for name in known} | {CONFIG_VARIABLE} | {PREFIX + name for name in FOR_COMMANDS}
     given = (name for name in os.environ if name.startswith(PREFIX) and not name.startswith(f"{PREFIX}TEST_"))
     return [f"{name}: no such setting" for name in sorted(given) if name not in known]
 
 
-def _missing_files() -> list[str]:
+def _config_faults() -> list[str]:
     config = os.environ.get(CONFIG_VARIABLE)
-    return [f"{CONFIG_VARIABLE}: no such file: {config}"] if config and not Path(config).is_file() else []
+    try:
+        if config:
+            tomllib.loads(Path(config).read_text())
+    except OSError as error:
+        return [f"{CONFIG_VARIABLE}: {config}: {error.strerror}"]
+    except ValueError as error:
+        return [f"{CONFIG_VARIABLE}: {config} is no TOML: {error}"]
+    return []
+
+
+def _unreadable_files() -> dict[str, str]:
+    """What is wrong with the files that settings are to be read from, by setting."""
+    faults = {}
+    for name in Settings.model_fields:
+        if path := os.environ.get(_file_variable(name)):
+            try:
+                Path(path).read_text()
+            except OSError as error:
+                faults[name] = f"{path}: {error.strerror}"
+            except ValueError:
+                faults[name] = f"{path} is no text"
+    return faults
+
+
+def _file_variable(name: str) -> str:
+    return f"{PREFIX}{name.upper()}_FILE"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from huey import Huey, PostgresHuey, RedisHuey, SqliteHuey, crontab
@@ -94,6 +95,7 @@ def _huey(url: str) -> Huey:
     if parsed.get_backend_name() == "postgresql":
         dsn = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
         return PostgresHuey(NAME, dsn=dsn, **options)
+    Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
     return SqliteHuey(NAME, filename=parsed.database, **options)
 
 

@@ -3,6 +3,8 @@
 import sys
 
 import click
+from alembic.util import CommandError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from lti_tool.cli.administration import admin, check, keys, registration_link
 from lti_tool.cli.awards import award
@@ -16,6 +18,10 @@ from lti_tool.cli.running import migrate, serve, worker
 from lti_tool.cli.sources import source
 from lti_tool.errors import LtiBadgesError
 from lti_tool.settings import SettingsError
+
+DATABASE_ADVICE = (
+    "If it is new, make its tables: lti-badges migrate. Else see LTI_BADGES_DATABASE_URL, and whether the server runs."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,4 +63,10 @@ def main() -> None:
         sys.exit(2)
     except LtiBadgesError as error:
         click.echo(f"{error.title}: {error.advice}", err=True)
+        sys.exit(1)
+    except CommandError as error:
+        click.echo(f"The tables were not changed: {error}", err=True)
+        sys.exit(1)
+    except (OperationalError, ProgrammingError) as error:
+        click.echo(f"The database cannot be used: {str(error.orig).strip()}\n{DATABASE_ADVICE}", err=True)
         sys.exit(1)

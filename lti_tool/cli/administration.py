@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from lti_tool.cli.output import json_option, print_rows
-from lti_tool.cli.tools import open_tools
+from lti_tool.cli.tools import ROW_ID, open_tools
 from lti_tool.services import admins, audit, onboarding, registration, sealing, selfcheck
 from lti_tool.services.admins import Admin
 
@@ -30,6 +30,7 @@ def admin() -> None:
     hide_input=True,
     confirmation_prompt=True,
     envvar="LTI_BADGES_ADMIN_PASSWORD",
+    show_envvar=True,
     help="Left out, it is asked for, so that it stays out of the shell's history.",
 )
 def create(name: str, password: str) -> None:
@@ -41,7 +42,7 @@ def create(name: str, password: str) -> None:
 
 @click.command("registration-link")
 @click.option("--note", default="", help="What to call the LMS, for people.")
-@click.option("--platform", "platform_id", type=int, help="Renew the registration of this platform.")
+@click.option("--platform", "platform_id", type=ROW_ID, help="Renew the registration of this platform.")
 def registration_link(note: str, platform_id: int | None) -> None:
     """Make a link that lets one LMS register itself, once, within seven days (dynamic registration)."""
     link = onboarding.create_link(open_tools(), audit.COMMAND_LINE, note, datetime.now(UTC), platform_id)

@@ -7,7 +7,7 @@ import click
 from sqlalchemy.orm import Session
 
 from lti_tool.cli.output import json_option
-from lti_tool.cli.tools import open_tools
+from lti_tool.cli.tools import ROW_ID, open_tools
 from lti_tool.errors import NotFoundError
 from lti_tool.models import Award
 from lti_tool.services.reports import explanation
@@ -23,8 +23,8 @@ def award() -> None:
 
 
 @award.command()
-@click.argument("award_id", type=int, required=False)
-@click.option("--rule", "rule_id", type=int, help="Number of the rule; it stands in the address of its page.")
+@click.argument("award_id", type=ROW_ID, required=False)
+@click.option("--rule", "rule_id", type=ROW_ID, help="Number of the rule; it stands in the address of its page.")
 @click.option("--person", help="Id in the LMS, or e-mail address, of somebody in the rule's course.")
 @json_option
 def explain(award_id: int | None, rule_id: int | None, person: str | None, as_json: bool) -> None:

@@ -7,7 +7,7 @@ import click
 
 from lti_tool.badgr.presets import PRESETS
 from lti_tool.cli.output import json_option, print_rows
-from lti_tool.cli.tools import open_tools
+from lti_tool.cli.tools import ROW_ID, open_tools
 from lti_tool.models.badge import NEEDED_SCOPES
 from lti_tool.services import badgr_servers
 from lti_tool.services.badgr_servers import BadgrServerData
@@ -26,7 +26,11 @@ def badgr_server() -> None:
 @click.option("--address", help="One address of an own server that tells the others (Badge Connect).")
 @click.option("--scope", "scopes", multiple=True, help="A scope to ask for; may be repeated. [r:profile rw:issuer]")
 @click.option("--max-parallel", default=4, show_default=True, help="How many awards are sent at the same time.")
-@click.option("--max-per-minute", type=int, help="How many awards are sent in a minute at most; as many as come, else.")
+@click.option(
+    "--max-per-minute",
+    type=click.IntRange(1, 100_000),
+    help="How many awards are sent in a minute at most; as many as come, else.",
+)
 @click.option("--no-check", is_flag=True, help="Save it without trying the key.")
 @click.option("--client-id", required=True, help="The key (client id) that the server gave to this tool.")
 @click.option(
@@ -34,6 +38,7 @@ def badgr_server() -> None:
     prompt="Client secret",
     hide_input=True,
     envvar="LTI_BADGES_BADGR_CLIENT_SECRET",
+    show_envvar=True,
     help="The secret; left out, it is asked for, so that it stays out of the shell's history.",
 )
 def add(
@@ -70,7 +75,7 @@ def add(
 
 
 @badgr_server.command()
-@click.argument("server_id", type=int)
+@click.argument("server_id", type=ROW_ID)
 def test(server_id: int) -> None:
     """Try the stored key of a server."""
     badgr_servers.try_key(open_tools(), server_id)

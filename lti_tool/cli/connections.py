@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import click
 
 from lti_tool.cli.output import json_option, print_rows
-from lti_tool.cli.tools import open_tools
+from lti_tool.cli.tools import ROW_ID, open_tools
 from lti_tool.services import audit, grants
 from lti_tool.services.reports import connections
 
@@ -24,7 +24,7 @@ def list_(as_json: bool) -> None:
 
 
 @connection.command()
-@click.argument("connection_id", type=int)
+@click.argument("connection_id", type=ROW_ID)
 @json_option
 def show(connection_id: int, as_json: bool) -> None:
     """Show a connection with the courses that use it."""
@@ -37,7 +37,7 @@ def show(connection_id: int, as_json: bool) -> None:
 
 
 @connection.command()
-@click.argument("connection_id", type=int)
+@click.argument("connection_id", type=ROW_ID)
 def revoke(connection_id: int) -> None:
     """End a connection, here and at Badgr; awards wait until somebody connects again."""
     tools = open_tools()

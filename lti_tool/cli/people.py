@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 import click
 
 from lti_tool.cli.output import json_option
-from lti_tool.cli.tools import open_tools
+from lti_tool.cli.tools import ROW_ID, open_tools
 from lti_tool.services import audit, erasure
 from lti_tool.services.erasure import Receipt
 from lti_tool.web.filters import moment
 
 
 @click.command("erase-person")
-@click.option("--platform", "platform_id", type=int, required=True, help="The platform on which they are known.")
+@click.option("--platform", "platform_id", type=ROW_ID, required=True, help="The platform on which they are known.")
 @click.option("--id", "sub", help="Their id in the LMS (LTI `sub`).")
 @click.option("--address", help="Their e-mail address, where the id is not known.")
 @click.option("--revoke", is_flag=True, help="Also revoke what Badgr has. Left out, those badges stay there.")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import click
 
 from lti_tool.cli.output import json_option, print_rows
-from lti_tool.cli.tools import open_tools
+from lti_tool.cli.tools import ROW_ID, open_tools
 from lti_tool.services import onboarding, registration
 
 
@@ -19,7 +19,12 @@ def platform() -> None:
 @click.option("--configuration", help="Its OpenID configuration address; gives issuer and addresses by itself.")
 @click.option("--issuer", help="Its issuer (iss), exactly as the LMS says it.")
 @click.option("--client-id", required=True, help="The client id that the LMS gave to this tool.")
-@click.option("--deployment", "deployments", multiple=True, required=True, help="A deployment id; may be repeated.")
+@click.option(
+    "--deployment",
+    "deployments",
+    multiple=True,
+    help="A deployment id; may be repeated. Left out, it is learned at the first launch.",
+)
 @click.option("--login-url", help="Authentication request address (OIDC authorization endpoint).")
 @click.option("--token-url", help="Access token address.")
 @click.option("--jwks-url", help="Key set address.")
@@ -65,7 +70,7 @@ def list_(as_json: bool) -> None:
 
 
 @platform.command()
-@click.argument("platform_id", type=int)
+@click.argument("platform_id", type=ROW_ID)
 @json_option
 def show(platform_id: int, as_json: bool) -> None:
     """Show one LMS with its addresses and deployments."""
@@ -78,7 +83,7 @@ def show(platform_id: int, as_json: bool) -> None:
 
 
 @platform.command()
-@click.argument("platform_id", type=int)
+@click.argument("platform_id", type=ROW_ID)
 @click.option("--again", is_flag=True, help="Let it launch again.")
 def disable(platform_id: int, again: bool) -> None:
     """Refuse launches from an LMS; nothing is deleted."""

@@ -6,13 +6,13 @@ import click
 from sqlalchemy import select
 
 from lti_tool.cli.output import json_option, print_rows
-from lti_tool.cli.tools import open_tools
+from lti_tool.cli.tools import ROW_ID, open_tools
 from lti_tool.models import Connection, Course, Rule, RuleStatus
 from lti_tool.services import changes, pulls
 
 
 @click.command()
-@click.option("--course", "course_id", type=int, help="Only this course; else all with a badge that is switched on.")
+@click.option("--course", "course_id", type=ROW_ID, help="Only this course; else all with a badge that is switched on.")
 @json_option
 def reconcile(course_id: int | None, as_json: bool) -> None:
     """Read course lists, results and changes at Badgr now. What is found is worked on by the running tool."""

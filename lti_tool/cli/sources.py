@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import click
 
 from lti_tool.cli.output import json_option, print_rows
-from lti_tool.cli.tools import open_tools
+from lti_tool.cli.tools import ROW_ID, open_tools
 from lti_tool.errors import InvalidInputError
 from lti_tool.services import sources
 from lti_tool.services.sources import SourceData, SourceSecret
@@ -18,7 +18,7 @@ def source() -> None:
 
 
 @source.command()
-@click.option("--platform", "platform_id", type=int, required=True, help="The platform whose grades arrive here.")
+@click.option("--platform", "platform_id", type=ROW_ID, required=True, help="The platform whose grades arrive here.")
 @click.option("--kind", type=click.Choice(sorted(sources.kinds())), default="standard", show_default=True)
 @click.option("--name", required=True, help="What to call it, for people.")
 @click.option(

@@ -6,6 +6,9 @@ from lti_tool.app import create_tools
 from lti_tool.settings import load_settings
 from lti_tool.toolbox import Toolbox
 
+# The number of a row, as every database can have it.
+ROW_ID = click.IntRange(1, 2**63 - 1)
+
 
 def open_tools() -> Toolbox:
     """The tools by the settings of the environment; raises SettingsError."""

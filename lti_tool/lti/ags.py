@@ -1,5 +1,6 @@
 """Assignment and Grade Services 2.0: the tool's own line items, their results, and scores written back."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ from lti_tool.lti.services import ServiceClient
 
 SCOPE = "https://purl.imsglobal.org/spec/lti-ags/scope/"
 LINE_ITEM_SCOPE, RESULT_SCOPE, SCORE_SCOPE = f"{SCOPE}lineitem", f"{SCOPE}result.readonly", f"{SCOPE}score"
+LINE_ITEM_READ_SCOPE = f"{LINE_ITEM_SCOPE}.readonly"
 LINE_ITEM_TYPE = "application/vnd.ims.lis.v2.lineitem+json"
 LINE_ITEMS_TYPE = "application/vnd.ims.lis.v2.lineitemcontainer+json"
 RESULTS_TYPE = "application/vnd.ims.lis.v2.resultcontainer+json"
@@ -67,9 +69,16 @@ def find_line_item(
     return next((i for i in read_line_items(client, platform_id, url, now) if i.resource_id == resource_id), None)
 
 
-def read_line_items(client: ServiceClient, platform_id: int, line_items_url: str, now: datetime) -> list[LineItem]:
+def reading_scope(granted: Collection[str]) -> str | None:
+    """The scope by which line items can be read, of those that a course has; Moodle may grant reading only."""
+    return next((scope for scope in (LINE_ITEM_SCOPE, LINE_ITEM_READ_SCOPE) if scope in granted), None)
+
+
+def read_line_items(
+    client: ServiceClient, platform_id: int, line_items_url: str, now: datetime, scope: str | None = None
+) -> list[LineItem]:
     """Every line item of the tool in a course; raises LtiServiceError."""
-    pages = client.get_pages(platform_id, line_items_url, [LINE_ITEM_SCOPE], LINE_ITEMS_TYPE, now)
+    pages = client.get_pages(platform_id, line_items_url, [scope or LINE_ITEM_SCOPE], LINE_ITEMS_TYPE, now)
     return [_line_item(entry) for page in pages if isinstance(page.body, list) for entry in page.body]
 
 

@@ -1,6 +1,5 @@
 """The checks of a launch that need only its claims (LTI security framework §5.1.3, LTI core 1.3 §5.3)."""
 
-import math
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +9,8 @@ from lti_tool.lti.errors import LaunchError
 
 LEEWAY = timedelta(seconds=10)
 MAXIMUM_AGE = timedelta(hours=1)
+# Seconds; a number as large as this is no moment.
+END_OF_TIME = 250_000_000_000
 
 
 def check_header(header: Any) -> str:
@@ -84,7 +85,7 @@ def _check_type(message_type: object) -> None:
 
 def _time(claims: Claims, name: str, code: str) -> float:
     value = claims.get(name)
-    # JSON as Python reads it knows NaN, which is neither before nor after anything.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # JSON as Python reads it knows NaN, which is neither before nor after anything, and numbers without end.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < END_OF_TIME:
         raise LaunchError(code)
     return value

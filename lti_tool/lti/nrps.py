@@ -9,7 +9,17 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from lti_tool.domain.events import Identifier, IdKind
 from lti_tool.domain.launch import Role, is_test_user, role_of, strongest
 from lti_tool.lti.addresses import is_same_origin
-from lti_tool.lti.claims import ID_LENGTH, NRPS_SCOPE, PERSON_IDS, aliases_of, email_of, name_of, text_of, texts_of
+from lti_tool.lti.claims import (
+    ID_LENGTH,
+    NRPS_SCOPE,
+    PERSON_IDS,
+    aliases_of,
+    email_of,
+    is_storable,
+    name_of,
+    text_of,
+    texts_of,
+)
 from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.services import ServiceClient
 
@@ -79,7 +89,7 @@ def _entries(body: list[Any] | dict[str, Any]) -> list[Any]:
 def _member(entry: Any, *, is_canvas: bool) -> Member:
     user_id = entry.get("user_id") if isinstance(entry, dict) else None
     sub = str(user_id) if isinstance(user_id, str | int) else ""
-    if not 0 < len(sub) <= ID_LENGTH or "\x00" in sub:
+    if not 0 < len(sub) <= ID_LENGTH or not is_storable(sub):
         raise _unreadable("a member has no usable user_id")
     roles = texts_of(entry, "roles")
     return Member(

@@ -19,7 +19,7 @@ from lti_tool.models import Platform
 
 ASSERTION_LIFETIME = timedelta(minutes=5)
 CLOCK_SKEW = timedelta(seconds=5)
-DEFAULT_LIFETIME = 3600
+DEFAULT_LIFETIME, LONGEST_LIFETIME = 3600, 24 * 3600  # seconds
 TIMEOUT = (5.0, 20.0)
 MAXIMUM_BYTES = 256 * 1024
 RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -103,7 +103,8 @@ def _grant(platform: Platform, body: dict[str, Any], scopes: Sequence[str]) -> G
             status=200,
         )
     seconds = str(lifetime)
-    return Grant(token, int(seconds) if seconds.isascii() and seconds.isdigit() else DEFAULT_LIFETIME)
+    is_number = seconds.isascii() and seconds.isdigit()
+    return Grant(token, min(int(seconds[:9]), LONGEST_LIFETIME) if is_number else DEFAULT_LIFETIME)
 
 
 def _refused(platform: Platform, status: int, body: dict[str, Any], wait: float | None) -> LtiServiceError:

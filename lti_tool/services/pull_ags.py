@@ -23,8 +23,8 @@ OF_ONE_ITEM = frozenset({400, 404, 410, 500})
 
 def can_read_ags(_session: Session, _vault: Vault, course: Course) -> bool:
     """Whether the LMS lets the tool list line items and read results in this course."""
-    lists = {ags.LINE_ITEM_SCOPE, f"{ags.LINE_ITEM_SCOPE}.readonly"} & set(course.service_scopes)
-    return course.line_items_url is not None and bool(lists) and ags.RESULT_SCOPE in course.service_scopes
+    is_listed = course.line_items_url is not None and ags.reading_scope(course.service_scopes) is not None
+    return is_listed and ags.RESULT_SCOPE in course.service_scopes
 
 
 def read_ags(tools: Toolbox, course: Course, marks: Mapping[str, str], now: datetime) -> Reading:
@@ -38,7 +38,8 @@ def read_ags(tools: Toolbox, course: Course, marks: Mapping[str, str], now: date
     assert course.line_items_url is not None
     events, seen, fault = list[GradeEvent](), dict[str, str](), None
     # The list itself is always read whole: without it there are no addresses to ask for results.
-    items = ags.read_line_items(client, platform_id, course.line_items_url, now)
+    scope = ags.reading_scope(course.service_scopes)
+    items = ags.read_line_items(client, platform_id, course.line_items_url, now, scope)
     for item in items:
         if is_badge_column(item.resource_id):
             continue

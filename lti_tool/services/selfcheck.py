@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, selectinload
 from lti_tool.errors import NotFoundError
 from lti_tool.jwks import fetch_key_set
 from lti_tool.lti import advice
-from lti_tool.lti.ags import LINE_ITEM_SCOPE, RESULT_SCOPE, SCORE_SCOPE, read_line_items
+from lti_tool.lti.ags import LINE_ITEM_SCOPE, RESULT_SCOPE, SCORE_SCOPE, read_line_items, reading_scope
 from lti_tool.lti.claims import NRPS_SCOPE
 from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.keys import SigningKey, signing_key
@@ -132,7 +132,8 @@ class _Platform:
         return Finding("Key set", Outcome.FINE, f"The LMS publishes {number} key{'s' if number > 1 else ''}.")
 
     def _deployments(self) -> Finding:
-        topic, found = "Installation", self._platform.deployments
+        topic = "Installation"
+        found = [d for d in self._platform.deployments if self._deployment_id in (None, d.id)]
         if any(d.foreign_host for d in found):
             text = "It was opened from another address than before; those launches are refused."
             return Finding(topic, Outcome.FAULT, text, "Decide on the page of this LMS: a test copy, or has it moved?")
@@ -186,7 +187,8 @@ class _Platform:
             text = "No launch has named the gradebook service. It is needed only for columns of badges."
             return Finding(topic, Outcome.UNKNOWN, text, self._advice("scopes"))
         try:
-            number = len(read_line_items(self._client, self._platform.id, course.line_items_url, self._now))
+            scope = reading_scope(course.service_scopes)
+            number = len(read_line_items(self._client, self._platform.id, course.line_items_url, self._now, scope))
         except LtiServiceError as error:
             return Finding(topic, Outcome.FAULT, error.advice, self._advice("scopes"))
         return Finding(topic, Outcome.FINE, f"Badges has {number} column{'' if number == 1 else 's'} there.")

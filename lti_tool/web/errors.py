@@ -4,11 +4,11 @@ import re
 import uuid
 
 import structlog
-from flask import Flask, g, jsonify, redirect, render_template, request, url_for
+from flask import Flask, g, jsonify, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from lti_tool.badgr.errors import TRIED_AGAIN, BadgrError
 from lti_tool.errors import LtiBadgesError
@@ -32,6 +32,7 @@ HTTP_ADVICE = {
 def register(app: Flask) -> None:
     """Give every request an id, and every error a page."""
     app.before_request(_begin)
+    app.teardown_request(_end)
     app.register_error_handler(LaunchError, _launch_failed)
     app.register_error_handler(LtiBadgesError, _refused)
     app.register_error_handler(BadgrError, _badgr_failed)
@@ -48,12 +49,22 @@ def register(app: Flask) -> None:
 def _begin() -> None:
     g.reference = uuid.uuid4().hex[:12]
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request=g.reference, path=request.path)
+    structlog.contextvars.bind_contextvars(request=g.reference, path=_shape())
     if request.blueprint == "badges":
         # Pictures are larger than webhooks; it must be said before anything reads the form.
         request.max_content_length = badges.UPLOAD_BYTES
     elif request.blueprint == "by_hand":
         request.max_content_length = request.max_form_memory_size = by_hand.UPLOAD_BYTES
+
+
+def _shape() -> str:
+    """The address without what stands in it: a link for one registration is a secret."""
+    return request.url_rule.rule if request.url_rule else "(none)"
+
+
+def _end(_error: BaseException | None) -> None:
+    # What the server's own thread says later is about another request.
+    structlog.contextvars.clear_contextvars()
 
 
 def _launch_failed(error: LaunchError) -> ResponseReturnValue:
@@ -107,7 +118,10 @@ def _form_too_old(error: CSRFError) -> ResponseReturnValue:
 
 def _http_error(error: HTTPException) -> ResponseReturnValue:
     status = error.code or 500
-    return _answer(error.name, HTTP_ADVICE.get(status, error.description or ""), status)
+    answer = make_response(_answer(error.name, HTTP_ADVICE.get(status, error.description or ""), status))
+    if isinstance(error, MethodNotAllowed):
+        answer.allow.update(error.valid_methods or ())
+    return answer
 
 
 def _database_away(error: OperationalError) -> ResponseReturnValue:

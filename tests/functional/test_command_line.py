@@ -153,6 +153,35 @@ def test_wrong_settings_end_with_status_2(run: Run, monkeypatch: pytest.MonkeyPa
     assert "LTI_BADGES_TYPO" in error
 
 
+@pytest.mark.parametrize("line", ["platform show 99999999999999999999", "platform disable 0", "award explain -1"])
+def test_a_number_that_no_row_can_have_is_refused_in_words(run: Run, line: str) -> None:
+    status, _, error = run(line)
+    assert status == 2
+    assert "is not in the range" in error or "No such option" in error
+
+
+def test_secrets_may_come_by_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
+    monkeypatch.setenv("LTI_BADGES_ADMIN_PASSWORD", "correct horse battery")
+    assert run("admin create ada")[0] == 0
+    assert "LTI_BADGES_ADMIN_PASSWORD" in run("admin create --help")[1]
+
+
+def test_a_platform_is_added_before_its_deployments_are_known(run: Run, database: Database) -> None:
+    assert run(PLATFORM.replace(" --deployment 1 --deployment 2", ""))[0] == 0
+    with database.read() as session:
+        assert session.scalars(select(Platform)).one().deployments == []
+
+
+def test_a_database_without_tables_is_told_with_what_to_do(run: Run) -> None:
+    assert run("migrate --revision base")[0] == 0
+    status, _, error = run("platform list")
+    assert status == 1
+    assert "lti-badges migrate" in error
+    status, _, error = run("migrate --revision nonsense")
+    assert status == 1
+    assert error.startswith("The tables were not changed")
+
+
 def test_migrate_up_and_down(run: Run) -> None:
     assert run("migrate --revision base")[0] == 0
     assert run("migrate")[0] == 0

@@ -1,13 +1,21 @@
 """What every answer says to the browser: strict policies, cookies for a frame, nothing kept; and what logs hold."""
 
 import logging
+from datetime import UTC, datetime
 
 import pytest
 import requests
+import structlog
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
 
+from lti_tool.db import Database
+from lti_tool.models import Person
 from lti_tool.sandbox.visitor import Visitor
+from lti_tool.services import onboarding
 from tests.world import BIOLOGY, LEARNER, LEARNER_ADDRESS, TEACHER, World
 
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
 STRICT = ("default-src 'none'", "script-src 'self'", "style-src 'self'", "base-uri 'none'")
 
 
@@ -69,3 +77,34 @@ def test_logs_hold_ids_and_nothing_else_of_anybody(world: World, caplog: pytest.
     tokens = (token.access, token.refresh, world.webhook.secret, "eyJ")
     for secret in (LEARNER_ADDRESS, "Lea Learner", "Olive Owner", *tokens):
         assert secret not in told, secret
+
+
+def test_logs_hold_no_link_for_one_registration(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    link = onboarding.create_link(world.tools, "root", "", datetime.now(UTC))
+    with caplog.at_level(logging.DEBUG):
+        told = requests.post(link, params={"openid_configuration": "http://127.0.0.9:9/c"}, timeout=10)
+    assert told.status_code >= 400
+    ours = " ".join(str(record.msg) for record in caplog.records if record.name.startswith("lti_tool."))
+    assert "/lti/register/<" in ours
+    assert link.rpartition("/")[2] not in ours
+
+
+def test_a_fault_of_the_database_is_logged_without_the_people(database: Database) -> None:
+    values = {"platform_id": 99, "sub": "4", "name": "Lea Learner", "email": LEARNER_ADDRESS, "created_at": NOW}
+    with database.write() as session, pytest.raises(IntegrityError) as fault:
+        session.execute(insert(Person), values)
+    assert "person" in str(fault.value)
+    assert "Lea" not in str(fault.value)
+    assert LEARNER_ADDRESS not in str(fault.value)
+
+
+def test_what_the_server_says_between_requests_is_about_none(world: World) -> None:
+    app = world.app.test_client()
+    assert app.get("/healthz").status_code == 200
+    assert structlog.contextvars.get_contextvars() == {}
+
+
+def test_a_wrong_method_is_told_the_right_ones(world: World) -> None:
+    told = requests.get(f"{world.tool_url}/lti/launch", timeout=10)
+    assert told.status_code == 405
+    assert "POST" in told.headers["Allow"]

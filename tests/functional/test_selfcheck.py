@@ -149,6 +149,15 @@ def test_an_administrator_of_an_lms_checks_only_that(world: World) -> None:
             selfcheck.check(world.tools, mine, key, datetime.now(UTC))
 
 
+def test_an_administrator_of_an_lms_hears_nothing_of_other_installations(world: World) -> None:
+    with world.tools.database.write() as session:
+        told = {"deployment_id": "another school", "approved": False, "created_at": datetime.now(UTC)}
+        session.add(Deployment(platform_id=1, **told))
+        session.commit()
+    _, found = selfcheck.check(world.tools, Admin("Ada", 1, 1), PLATFORM, datetime.now(UTC))
+    assert {f.topic: f.outcome for f in found}["Installation"] is Outcome.FINE
+
+
 @pytest.mark.parametrize("family", ["moodle", "canvas", "desire2learn", "BlackboardLearn", "sakai", "", "unheard-of"])
 @pytest.mark.parametrize("topic", ["keys", "scopes", "roster", "email", "launch"])
 def test_there_is_advice_for_every_family(family: str, topic: str) -> None:

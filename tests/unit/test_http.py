@@ -23,6 +23,21 @@ def test_private_addresses_are_not_called(server: AnsweringServer, host: str) ->
     assert server.seen == []
 
 
+def test_private_addresses_are_not_called_through_a_proxy(
+    server: AnsweringServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answers["/"] = server.answers["/latest"] = json_answer({})
+    monkeypatch.setenv("http_proxy", server.url)
+    monkeypatch.setenv("no_proxy", "")
+    for private in ("http://169.254.169.254/latest", "http://localhost/"):
+        with pytest.raises(requests.ConnectionError, match="private"):
+            new_session().get(private, timeout=5)
+    assert server.seen == []
+    # What only the proxy can find is left to it.
+    new_session().get("http://lms.invalid/", timeout=5)
+    assert len(server.seen) == 1
+
+
 def test_allowed_for_tests_and_own_networks(server: AnsweringServer) -> None:
     server.answers["/"] = json_answer({"ok": True})
     response = new_session(allow_private_addresses=True).get(server.url + "/")

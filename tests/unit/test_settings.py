@@ -55,7 +55,7 @@ def test_the_environment_is_stronger_than_the_file(monkeypatch: pytest.MonkeyPat
 
 def test_a_config_file_that_is_not_there_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LTI_BADGES_CONFIG", "/nowhere/config.toml")
-    with pytest.raises(SettingsError, match="no such file"):
+    with pytest.raises(SettingsError, match="No such file"):
         load_settings(secret_keys=KEY)
 
 
@@ -72,3 +72,56 @@ def test_the_example_file_is_right_and_shows_every_setting(monkeypatch: pytest.M
     # What an administrator does not need in production is left out on purpose.
     rare = {"secret_keys", "allow_private_addresses", "delivery_lease_seconds"}
     assert set(tomllib.loads(example.read_text())) == set(Settings.model_fields) - rare
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[
+            ("BASE_URL", url)
+            for url in ("https://", "https://a b", "https://tool.example?x=1", "https://tool.example#f")
+        ],
+        *[("DATABASE_URL", url) for url in ("nonsense", "mysql://h/x", "postgres://h/x")],
+        *[("QUEUE_URL", url) for url in ("amqp://h/x", "postgres://h/x", "x.db")],
+    ],
+)
+def test_an_address_that_nothing_can_be_done_with_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"LTI_BADGES_{name}", value)
+    with pytest.raises(SettingsError, match=f"LTI_BADGES_{name}: .*must"):
+        load_settings(secret_keys=KEY)
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:p@h/x", "postgresql+psycopg://h/x", "redis://h", "rediss://h/1"])
+def test_the_queue_may_be_elsewhere(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("LTI_BADGES_QUEUE_URL", url)
+    assert load_settings(secret_keys=KEY).queue_url == url
+
+
+@pytest.mark.parametrize("content", [b"base_url = ", b"\xff\xfe"])
+def test_files_that_cannot_be_read_hide_no_other_fault(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "bad").write_bytes(content)
+    monkeypatch.setenv("LTI_BADGES_CONFIG", str(tmp_path / "bad"))
+    monkeypatch.setenv("LTI_BADGES_SECRET_KEYS_FILE", "/nowhere/keys")
+    monkeypatch.setenv("LTI_BADGES_BSAE_URL", "typo")
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    lines = str(raised.value).splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        "LTI_BADGES_BSAE_URL",
+        "LTI_BADGES_CONFIG",
+        "LTI_BADGES_SECRET_KEYS_FILE",
+    ]
+    monkeypatch.delenv("LTI_BADGES_CONFIG")
+    monkeypatch.setenv("LTI_BADGES_WORKER_THREADS", "many")
+    with pytest.raises(SettingsError, match=r"SECRET_KEYS_FILE: /nowhere/keys: No such file(.|\n)*WORKER_THREADS"):
+        load_settings()
+
+
+@pytest.mark.parametrize("name", ["ADMIN_PASSWORD", "BADGR_CLIENT_SECRET"])
+def test_what_single_commands_read_is_no_unknown_setting(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"LTI_BADGES_{name}", "x")
+    assert load_settings(secret_keys=KEY)

@@ -166,3 +166,25 @@ def test_not_modified_is_no_answer_to_an_unconditional_question(world: World, cl
     world.server.answers["/item/results"] = lambda _: Response(status=304)
     with pytest.raises(LtiServiceError):
         ags.read_results(client, world.platform_id, f"{world.server.url}/item", NOW)
+
+
+def test_line_items_are_read_with_what_the_course_grants() -> None:
+    both = [ags.LINE_ITEM_READ_SCOPE, ags.LINE_ITEM_SCOPE]
+    assert ags.reading_scope(both) == ags.LINE_ITEM_SCOPE
+    assert ags.reading_scope(both[:1]) == ags.LINE_ITEM_READ_SCOPE
+    assert ags.reading_scope([ags.RESULT_SCOPE]) is None
+
+
+def test_a_course_that_grants_reading_only_is_read(world: World) -> None:
+    def token(request: Request) -> Response:
+        asked = request.form["scope"]
+        if asked != ags.LINE_ITEM_READ_SCOPE:
+            return json_answer({"error": "invalid_scope"}, 400)(request)
+        return json_answer({"access_token": "t", "scope": asked})(request)
+
+    world.server.answers["/token"] = token
+    world.server.answers["/items"] = json_answer([{"id": "https://l.example/1", "label": "Quiz", "scoreMaximum": 5}])
+    client = ServiceClient(world.database, Vault(["v" * 40]), new_session(allow_private_addresses=True), pauses=())
+    scope = ags.reading_scope([ags.LINE_ITEM_READ_SCOPE])
+    (item,) = ags.read_line_items(client, world.platform_id, f"{world.server.url}/items", NOW, scope)
+    assert item.label == "Quiz"

@@ -153,6 +153,8 @@ BAD_LAUNCHES: dict[str, tuple[Spoil, str]] = {
     "exp as text": (claim("exp", str(SECONDS + 60)), "expiry_missing"),
     "exp NaN": (claim("exp", math.nan), "expiry_missing"),
     "exp infinite": (claim("exp", math.inf), "expiry_missing"),
+    "exp without end": (claim("exp", 10**400), "expiry_missing"),
+    "iat before all time": (claim("iat", -(10**400)), "issued_at_missing"),
     "no iat": (without("iat"), "issued_at_missing"),
     "iat a week ago": (claim("iat", SECONDS - 7 * 86400), "token_too_old"),
     "iat over an hour ago": (claim("iat", SECONDS - 3611), "token_too_old"),

@@ -1,5 +1,6 @@
 """The platforms' keys: kept, fetched again in time, and never in the way of a launch."""
 
+import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -7,8 +8,12 @@ from threading import Event
 from typing import Any
 
 import pytest
+import requests
+from requests.adapters import BaseAdapter
+from urllib3 import HTTPResponse
 from werkzeug.wrappers import Request, Response
 
+from lti_tool.jwks import fetch_key_set
 from lti_tool.lti.errors import LaunchError
 from lti_tool.models import Platform
 from tests.http_server import AnsweringServer, json_answer
@@ -192,3 +197,24 @@ def test_a_launch_goes_through_a_rotation_of_the_platforms_keys(world: World) ->
     draft = world.draft()
     draft.headers, draft.key, draft.now = {"kid": "key-2"}, "next", NOW + timedelta(seconds=40)
     assert world.verify(draft).launch.platform_id == world.platform_id
+
+
+def test_a_key_set_is_not_followed_to_an_address_without_encryption() -> None:
+    class Redirecting(BaseAdapter):
+        def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+            answer = requests.Response()
+            answer.url, answer.request = request.url or "", request
+            is_first = answer.url.startswith("https://")
+            answer.status_code = 302 if is_first else 200
+            answer.headers["Location"] = "http://lms.example/jwks"
+            answer.raw = HTTPResponse(io.BytesIO(b'{"keys": []}'), preload_content=False)
+            return answer
+
+        def close(self) -> None:
+            pass
+
+    with requests.Session() as session:
+        session.mount("https://", Redirecting())
+        session.mount("http://", Redirecting())
+        with pytest.raises(ValueError, match="without encryption"):
+            fetch_key_set(session, "https://lms.example/jwks")

@@ -107,6 +107,7 @@ def test_a_person_listed_twice_keeps_the_stronger_role(client: ServiceClient, wo
         json_answer({"members": [{"roles": []}]}),
         json_answer({"members": ["4"]}),
         json_answer({"members": [learner("4" * 256)]}),
+        json_answer({"members": [learner("\ud800x")]}),
     ],
 )
 def test_a_roster_is_never_partial(client: ServiceClient, world: World, second: Any) -> None:

@@ -81,6 +81,16 @@ def test_a_token_is_kept_until_a_minute_before_its_end(client: ServiceClient, wo
     assert world.server.count("/token") == 2
 
 
+@pytest.mark.parametrize("told", [10**15, 10**400, "9" * 400, 3600.5, -1, None])
+def test_a_lifetime_beyond_all_measure_is_none(client: ServiceClient, world: World, told: object) -> None:
+    world.server.answers["/token"] = json_answer({**GRANT, "expires_in": told})
+    client.token(world.platform_id, SCOPES, NOW)
+    client.token(world.platform_id, SCOPES, NOW + timedelta(minutes=50))
+    assert world.server.count("/token") == 1
+    client.token(world.platform_id, SCOPES, NOW + timedelta(days=2))
+    assert world.server.count("/token") == 2
+
+
 def test_tokens_for_other_scopes_are_kept_apart(client: ServiceClient, world: World) -> None:
     client.token(world.platform_id, SCOPES, NOW)
     client.token(world.platform_id, SCOPES[:1], NOW)
