@@ -157,8 +157,10 @@ def _result(chance: random.Random, person: int, activity: int) -> dict[str, Any]
         "grading_progress": "FullyGraded",
         "grade_released": True,
         "progressed_at": at,
-        "activity_progress": chance.choice(["Completed", "Submitted", "InProgress"]),
+        "activity_progress": chance.choice(["Completed", "Started", "InProgress"]),
         "progress_released": True,
+        "handed_in_at": chance.choice([at, None]),
+        "hand_in_released": True,
     }
 
 

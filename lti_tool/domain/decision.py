@@ -24,6 +24,9 @@ from lti_tool.domain.events import ActivityProgress, GradeFact, GradingProgress,
 # A learner who lacks one condition, and has met another or has this much of one, is one step away.
 CLOSE = 0.75
 NOTHING = ResultState()
+NOT_STARTED = "Not started, as far as the LMS has told."
+# Who has completed an activity has done whatever was to be handed in.
+HANDED_IN = (ActivityProgress.SUBMITTED, ActivityProgress.COMPLETED)
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,9 @@ def _decide(criteria: Criteria, ask: Ask, facts: Facts) -> Reason:
     state = facts.results.get(criteria.activity_id, NOTHING)
     if isinstance(criteria, ScoreAtLeast | PointsAtLeast):
         return _decide_grade(criteria, state.grade, ask, facts)
-    return _decide_progress(criteria, state, ask, facts)
+    if isinstance(criteria, Completed):
+        return _decide_completed(criteria, state, ask, facts)
+    return _decide_handed_in(criteria, state, ask, facts)
 
 
 def _decide_group(group: Group, parts: tuple[Reason, ...]) -> Reason:
@@ -199,20 +204,37 @@ def _decide_grade(criteria: ScoreAtLeast | PointsAtLeast, grade: GradeFact | Non
     return Reason(criteria, met, progress, words, grade.at, grade.event_id)
 
 
-def _decide_progress(criteria: Completed | Submitted, state: ResultState, ask: Ask, facts: Facts) -> Reason:
-    known = state.progress
+def _decide_completed(criteria: Completed, state: ResultState, ask: Ask, facts: Facts) -> Reason:
+    known = state.progress or state.hand_in
     if known is None:
-        return Reason(criteria, False, 0.0, "Not started, as far as the LMS has told.")
+        return Reason(criteria, False, 0.0, NOT_STARTED)
     if fault := _why_not_counted(known, ask, facts):
         return _no(criteria, known, fault, counts=False)
-    enough = [ActivityProgress.COMPLETED]
-    if isinstance(criteria, Submitted):
-        enough.append(ActivityProgress.SUBMITTED)
     has_failed = state.grade is not None and state.grade.grading is GradingProgress.FAILED
-    if known.progress not in enough or (has_failed and isinstance(criteria, Completed)):
-        return _no(criteria, known, "Not handed in yet." if isinstance(criteria, Submitted) else "Not completed yet.")
-    words = "Handed in." if isinstance(criteria, Submitted) else "Completed."
-    return Reason(criteria, True, 1.0, words, known.at, known.event_id)
+    if known.progress is ActivityProgress.COMPLETED and not has_failed:
+        return Reason(criteria, True, 1.0, "Completed.", known.at, known.event_id)
+    was_handed_in = state.hand_in is not None and not _why_not_counted(state.hand_in, ask, facts)
+    return _no(criteria, known, "Handed in, but not completed yet." if was_handed_in else "Not completed yet.")
+
+
+def _decide_handed_in(criteria: Submitted, state: ResultState, ask: Ask, facts: Facts) -> Reason:
+    known = [fact for fact in (state.hand_in, state.progress) if fact is not None]
+    if not known:
+        return Reason(criteria, False, 0.0, NOT_STARTED)
+    faults = {fact: _why_not_counted(fact, ask, facts) for fact in known}
+    enough = [fact for fact in known if fact.progress in HANDED_IN and not faults[fact]]
+    if enough:
+        first = min(enough, key=_moment)
+        return Reason(criteria, True, 1.0, "Handed in.", first.at, first.event_id)
+    for fact in sorted(known, key=_moment, reverse=True):
+        # A hand-in that does not count may stand in the place of one that did: nothing is taken away.
+        if fault := faults[fact]:
+            return _no(criteria, fact, fault, counts=False)
+    return _no(criteria, known[-1], "Not handed in yet.")
+
+
+def _moment(fact: ProgressFact) -> datetime:
+    return fact.at
 
 
 def last_day(ask: Ask, facts: Facts) -> datetime | None:

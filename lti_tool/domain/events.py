@@ -17,6 +17,10 @@ class ActivityProgress(StrEnum):
     COMPLETED = "Completed"
 
 
+# These say only that somebody has begun (perhaps once more), and nothing of whether it was completed before.
+BEGUN = (ActivityProgress.INITIALIZED, ActivityProgress.STARTED)
+
+
 class GradingProgress(StrEnum):
     """How far the grading is (AGS 2.0 §3.4.8); only FullyGraded scores are final."""
 
@@ -95,7 +99,7 @@ class GradeFact:
 
 @dataclass(frozen=True)
 class ProgressFact:
-    """How far somebody was at one moment. `event_id` is our own row that told it."""
+    """How far somebody was at one moment, or that they handed something in. `event_id` is our own row that told it."""
 
     at: datetime
     progress: ActivityProgress
@@ -103,21 +107,41 @@ class ProgressFact:
     event_id: int | None = field(default=None, compare=False)
 
     @property
-    def rank(self) -> tuple[datetime, bool, int]:
-        """What makes one the newer of two; among equal times the further one, so that order never matters."""
-        return (self.at, self.released, list(ActivityProgress).index(self.progress))
+    def is_hand_in(self) -> bool:
+        """Whether it says that something was handed in, which says nothing of completion."""
+        return self.progress is ActivityProgress.SUBMITTED
+
+    @property
+    def rank(self) -> tuple[bool, datetime, bool, int]:
+        """What makes one count of two; among equal times the further one, so that order never matters.
+
+        What says only that somebody has begun is less than what says whether they have completed, of any time.
+        """
+        tells_more = self.progress not in BEGUN
+        return (tells_more, self.at, self.released, list(ActivityProgress).index(self.progress))
 
 
 @dataclass(frozen=True)
 class ResultState:
-    """The newest known grade and progress of a person in an activity; each is None while nobody has told it."""
+    """The newest known grade, progress and hand-in of a person in an activity; each is None while nobody has told it.
+
+    The hand-in is a fact of its own: who hands in a second attempt has not undone the completion of the first.
+    """
 
     grade: GradeFact | None = None
     progress: ProgressFact | None = None
+    hand_in: ProgressFact | None = None
 
     def after(self, grade: GradeFact | None, progress: ProgressFact | None) -> "ResultState":
         """What is known after these facts too: of each kind the newest counts, in whatever order they come."""
-        return ResultState(newer(self.grade, grade), newer(self.progress, progress))
+        graded = newer(self.grade, grade)
+        if progress is not None and progress.is_hand_in:
+            return ResultState(graded, self.progress, newer(self.hand_in, progress))
+        return ResultState(graded, newer(self.progress, progress), self.hand_in)
+
+    def beside(self, told: ProgressFact) -> ProgressFact | None:
+        """What is known of the same kind: beside a hand-in the hand-in, beside other progress the progress."""
+        return self.hand_in if told.is_hand_in else self.progress
 
 
 @dataclass(frozen=True)

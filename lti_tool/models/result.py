@@ -25,9 +25,9 @@ class Activity(Base):
 
 
 class Result(Base):
-    """The newest known grade and progress of a person in an activity (the words are those of AGS 2.0).
+    """The newest known grade, progress and hand-in of a person in an activity (the words are those of AGS 2.0).
 
-    Both are facts of their own: a source may tell only one of them, and each has its time and the event that told it.
+    Each is a fact of its own: a source may tell only one of them, and each has its time and the event that told it.
     """
 
     __tablename__ = "result"
@@ -46,6 +46,9 @@ class Result(Base):
     activity_progress: Mapped[str | None] = mapped_column(String(20))
     progress_released: Mapped[bool] = mapped_column(default=True)
     progress_event_id: Mapped[int | None] = mapped_column(ForeignKey("event.id"))
+    handed_in_at: Mapped[datetime | None]
+    hand_in_released: Mapped[bool] = mapped_column(default=True)
+    hand_in_event_id: Mapped[int | None] = mapped_column(ForeignKey("event.id"))
 
     activity: Mapped[Activity] = relationship()
     person: Mapped[Person] = relationship()
@@ -64,6 +67,9 @@ class Result(Base):
             self.activity_progress,
             self.progress_released,
             self.progress_event_id,
+            self.handed_in_at,
+            self.hand_in_released,
+            self.hand_in_event_id,
         )
 
     @state.setter
@@ -75,6 +81,9 @@ class Result(Base):
         if progress := state.progress:
             self.progressed_at, self.activity_progress = progress.at, progress.progress.value
             self.progress_released, self.progress_event_id = progress.released, progress.event_id
+        if hand_in := state.hand_in:
+            self.handed_in_at, self.hand_in_released = hand_in.at, hand_in.released
+            self.hand_in_event_id = hand_in.event_id
 
 
 # The columns that `state_of` takes, in its order: a whole course is read without an object for each row.
@@ -89,6 +98,9 @@ STATE_COLUMNS = (
     Result.activity_progress,
     Result.progress_released,
     Result.progress_event_id,
+    Result.handed_in_at,
+    Result.hand_in_released,
+    Result.hand_in_event_id,
 )
 _GRADING = {member.value: member for member in GradingProgress}
 _PROGRESS = {member.value: member for member in ActivityProgress}
@@ -105,6 +117,9 @@ def state_of(
     progress: str | None,
     progress_released: bool,
     progress_event_id: int | None,
+    handed_in_at: datetime | None,
+    hand_in_released: bool,
+    hand_in_event_id: int | None,
 ) -> ResultState:
     """The value of a row of `STATE_COLUMNS`."""
     return ResultState(
@@ -113,5 +128,8 @@ def state_of(
         else None,
         ProgressFact(progressed_at, _PROGRESS[progress], progress_released, progress_event_id)
         if progressed_at is not None and progress is not None
+        else None,
+        ProgressFact(handed_in_at, ActivityProgress.SUBMITTED, hand_in_released, hand_in_event_id)
+        if handed_in_at is not None
         else None,
     )

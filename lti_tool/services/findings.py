@@ -103,7 +103,7 @@ def _completed(known: ResultState, told: GradeEvent, read_at: datetime) -> Grade
 
 
 def _differs(known: ResultState, told: GradeEvent) -> bool:
-    return _grade_differs(known.grade, told.grade) or _progress_differs(known.progress, told.progress)
+    return _grade_differs(known.grade, told.grade) or _progress_differs(known, told.progress)
 
 
 def _grade_differs(known: GradeFact | None, told: GradeFact | None) -> bool:
@@ -115,10 +115,11 @@ def _grade_differs(known: GradeFact | None, told: GradeFact | None) -> bool:
     return (known.given, known.maximum, known.released) != (told.given, told.maximum, told.released)
 
 
-def _progress_differs(known: ProgressFact | None, told: ProgressFact | None) -> bool:
+def _progress_differs(known: ResultState, told: ProgressFact | None) -> bool:
     if told is None:
         return False
-    if known is None:
+    before = known.beside(told)
+    if before is None:
         # Nothing is known of most people in most activities, and nothing is what that says.
         return told.progress not in UNFINISHED
-    return known.progress is not told.progress
+    return before.progress is not told.progress

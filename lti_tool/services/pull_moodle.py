@@ -21,6 +21,7 @@ from lti_tool.models import Course, Deployment, Person, Source
 from lti_tool.services import awarding, sources
 from lti_tool.services.reading import Reading
 from lti_tool.services.results import CLOCK_SKEW
+from lti_tool.sources.moodle import COMPLETION
 from lti_tool.sources.moodle_ws import (
     NO_COURSE_CRITERIA,
     CourseCompletion,
@@ -36,13 +37,6 @@ KIND = "moodle"
 # Completion is told of one person at a time: in a large course so many are asked about in one read, and others in
 # the next.
 LEARNERS_AT_ONCE = 200
-PROGRESS = {
-    0: ActivityProgress.IN_PROGRESS,
-    1: ActivityProgress.COMPLETED,
-    2: ActivityProgress.COMPLETED,
-    # Complete, but failed: handed in, and nothing to give a badge for.
-    3: ActivityProgress.SUBMITTED,
-}
 
 
 def can_read_moodle(session: Session, vault: Vault, course: Course) -> bool:
@@ -104,8 +98,8 @@ class _Reader:
                 # They are called by their numbers then.
                 self.fault = self.fault or error
         for sub, one in told:
-            if one.state in PROGRESS:
-                yield self._of_completion(sub, one)
+            for reached in COMPLETION.get(one.state, ()):
+                yield self._of_completion(sub, one, reached)
 
     def _course_of(self, learners: list[str]) -> Iterator[GradeEvent]:
         for sub in learners:
@@ -119,13 +113,13 @@ class _Reader:
         fact = GradeFact(self._at(grade.at), grade.given, grade.maximum, grading, released=not grade.is_hidden)
         return self._event(str(grade.user_id), _activity(grade), grade=fact)
 
-    def _of_completion(self, sub: str, told: MoodleCompletion) -> GradeEvent:
+    def _of_completion(self, sub: str, told: MoodleCompletion, reached: ActivityProgress) -> GradeEvent:
         title = self._titles.get(told.cmid, "")
         # The grade of the same activity is another thing, of the same name.
         ref = ActivityRef(
             f"moodle:cm:{told.cmid}", title and f"{title} (completion)"[:500], told.module[:20] or "activity"
         )
-        return self._event(sub, ref, progress=ProgressFact(self._at(told.at), PROGRESS[told.state]))
+        return self._event(sub, ref, progress=ProgressFact(self._at(told.at), reached))
 
     def _of_course(self, sub: str, told: CourseCompletion) -> GradeEvent:
         progress = ActivityProgress.COMPLETED if told.is_complete else ActivityProgress.IN_PROGRESS

@@ -1,4 +1,4 @@
-"""Stores what events tell: the newest grade and progress of a person in an activity, in whatever order they come."""
+"""Stores what events tell: of a person in an activity the newest fact of each kind, in whatever order they come."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -42,7 +42,8 @@ def store(
     for person_id, activity_id in sorted(changed):
         result = known.get((person_id, activity_id))
         if result is None:
-            result = Result(person_id=person_id, activity_id=activity_id, grade_released=True, progress_released=True)
+            shown = {"grade_released": True, "progress_released": True, "hand_in_released": True}
+            result = Result(person_id=person_id, activity_id=activity_id, **shown)
             session.add(result)
         result.state = states[person_id, activity_id]
     session.flush()
@@ -64,7 +65,7 @@ def _after(known: ResultState, told: GradeEvent, event: Event, latest: datetime)
     after = known.after(grade, progress)
     if after != known:
         return NEW, after
-    is_known = grade in (None, known.grade) and progress in (None, known.progress)
+    is_known = grade in (None, known.grade) and progress in (None, known.progress, known.hand_in)
     return SAME if is_known else LATE, known
 
 

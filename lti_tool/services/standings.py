@@ -31,8 +31,8 @@ LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)
 # Where a moment lies.
 NEVER, EARLY, LATE, INSIDE = range(4)
-MOMENTS = ("graded_at", "progressed_at")
-RELEASED = ("grade_released", "progress_released")
+MOMENTS = ("graded_at", "progressed_at", "handed_in_at")
+RELEASED = ("grade_released", "progress_released", "hand_in_released")
 # Of somebody without a result.
 NO_CLASS = -1
 # A person, whether no launch and no roster tells a role, and whether no address is known.
@@ -215,6 +215,8 @@ def _columns(ask: Ask, activity_id: int) -> list[Any]:
         wanted |= {"score_given", "score_maximum", "grade_released"}
     if any(isinstance(c, Completed | Submitted) for c in asked):
         wanted |= {"progressed_at", "activity_progress", "progress_released"}
+    if any(isinstance(c, Submitted) for c in asked):
+        wanted |= {"handed_in_at", "hand_in_released"}
     return [column for column in STATE_COLUMNS if column.key in wanted]
 
 

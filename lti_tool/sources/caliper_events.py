@@ -36,11 +36,12 @@ ID_KINDS = {
     "EmailAddress": IdKind.EMAIL,
 }
 GRADED = ("GradeEvent", "Graded")
+# Who pauses or goes on is at it: what they completed before stays completed.
 PROGRESS = {
     ("AssessmentEvent", "Started"): ActivityProgress.STARTED,
     ("AssessmentEvent", "Restarted"): ActivityProgress.STARTED,
-    ("AssessmentEvent", "Paused"): ActivityProgress.IN_PROGRESS,
-    ("AssessmentEvent", "Resumed"): ActivityProgress.IN_PROGRESS,
+    ("AssessmentEvent", "Paused"): ActivityProgress.STARTED,
+    ("AssessmentEvent", "Resumed"): ActivityProgress.STARTED,
     ("AssessmentEvent", "Submitted"): ActivityProgress.SUBMITTED,
     ("AssignableEvent", "Started"): ActivityProgress.STARTED,
     ("AssignableEvent", "Submitted"): ActivityProgress.SUBMITTED,

@@ -31,12 +31,13 @@ EVENTS = {
     ("mod_assign", "assessable_submitted"),
     ("mod_quiz", "attempt_submitted"),
 }
-# completionstate (lib/completionlib.php); 3 is complete without a pass.
+# What each completionstate tells (lib/completionlib.php). 3 is complete, but failed: handed in, and nothing (any
+# more) to give a badge for.
 COMPLETION = {
-    0: ActivityProgress.IN_PROGRESS,
-    1: ActivityProgress.COMPLETED,
-    2: ActivityProgress.COMPLETED,
-    3: ActivityProgress.SUBMITTED,
+    0: (ActivityProgress.IN_PROGRESS,),
+    1: (ActivityProgress.COMPLETED,),
+    2: (ActivityProgress.COMPLETED,),
+    3: (ActivityProgress.IN_PROGRESS, ActivityProgress.SUBMITTED),
 }
 TOKEN = "ws_token"  # noqa: S105 (the name of an option)
 # Who acts when nobody does: Moodle's own calculations, and events without a user.
@@ -101,7 +102,8 @@ class _Post(_Told):
             case "user_graded":
                 return [self._event(self._item(), grade=self._grade())]
             case "course_module_completion_updated":
-                return [self._event(self._module("activity"), progress=self._completion())]
+                activity = self._module("activity")
+                return [self._event(activity, progress=self._progress(reached)) for reached in self._completion()]
             case "course_completed":
                 activity = ActivityRef("moodle:course", "", "course")
                 return [self._event(activity, progress=self._progress(ActivityProgress.COMPLETED))]
@@ -144,11 +146,11 @@ class _Post(_Told):
             raise MalformedError("contextinstanceid: Field required")
         return ActivityRef(f"moodle:cm:{self.contextinstanceid}", "", kind)
 
-    def _completion(self) -> ProgressFact:
+    def _completion(self) -> tuple[ActivityProgress, ...]:
         state = self.other.completionstate
         if state not in COMPLETION:
             raise MalformedError("other.completionstate: 0, 1, 2 or 3 is expected")
-        return self._progress(COMPLETION[state])
+        return COMPLETION[state]
 
     def _progress(self, reached: ActivityProgress) -> ProgressFact:
         return ProgressFact(self._at, reached)

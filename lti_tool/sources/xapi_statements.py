@@ -189,6 +189,9 @@ class Statement(Told):
             case "completed" if self._is_attempt() or result.success is False:
                 # To hand in an attempt, or to end without passing, is not to complete the activity.
                 reached = ActivityProgress.SUBMITTED
+            case "passed" if result.completion is False:
+                # This attempt is still open; of a former one that says nothing.
+                reached = ActivityProgress.STARTED
             case "completed" | "passed":
                 is_open = result.completion is False
                 reached = ActivityProgress.IN_PROGRESS if is_open else ActivityProgress.COMPLETED

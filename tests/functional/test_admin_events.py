@@ -162,7 +162,7 @@ def test_an_event_shows_what_it_said_and_what_came_of_it(world: World, admin: Vi
 def test_late_future_and_unmatched_are_said_in_words(world: World, admin: Visitor) -> None:
     many(world, 1, outcome={"late": 2, "from_the_future": 1, "unmatched": 0}, reason="Something was odd.")
     text = page(world, admin, "1").text
-    assert "2 late, something newer was known" in text
+    assert "2 older or less than what was known" in text
     assert "1 dated ahead of our clock" in text
     assert "nobody knows" not in text
     assert "Something was odd." in text

@@ -59,8 +59,10 @@ grades = st.builds(
     st.sampled_from(GradingProgress),
     st.booleans(),
 )
-progress = st.builds(ProgressFact, moments, st.sampled_from(ActivityProgress), st.booleans())
-results = st.builds(ResultState, st.one_of(st.none(), grades), st.one_of(st.none(), progress))
+others = [progress for progress in ActivityProgress if progress is not ActivityProgress.SUBMITTED]
+progress = st.builds(ProgressFact, moments, st.sampled_from(others), st.booleans())
+hand_ins = st.builds(ProgressFact, moments, st.just(ActivityProgress.SUBMITTED), st.booleans())
+results = st.builds(ResultState, st.none() | grades, st.none() | progress, st.none() | hand_ins)
 leaves = st.one_of(
     st.builds(ScoreAtLeast, st.sampled_from(ACTIVITIES), st.sampled_from([50.0, 75.0, 80.0, 87.0, 100.0])),
     st.builds(PointsAtLeast, st.sampled_from(ACTIVITIES), st.sampled_from([4.35, 7.5, 10.0])),
@@ -103,6 +105,10 @@ learners = st.fixed_dictionaries(
 def somebody(given: float | None = None) -> dict:  # type: ignore[type-arg]
     grade = {1: ResultState(GradeFact(NOON, given, 10.0), None)} if given is not None else {}
     return {"results": grade, "email": None, "chosen": None, "role": None, "has_badge": False, "exception": None}
+
+
+def handed_in() -> dict:  # type: ignore[type-arg]
+    return somebody() | {"results": {1: ResultState(None, None, ProgressFact(NOON, ActivityProgress.SUBMITTED))}}
 
 
 def store(session: Session, ask: Ask, people: list[dict]) -> None:  # type: ignore[type-arg]
@@ -157,6 +163,7 @@ def one_by_one(session: Session, ask: Ask, people: list[int]) -> dict[int, Decis
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=120)
 @given(asks(), st.lists(learners, max_size=6))
 @example(Ask(ScoreAtLeast(1, 100.0)), [somebody(5.0), somebody(8.0), somebody(10.0), somebody()])
+@example(Ask(Submitted(1)), [handed_in(), somebody()])
 def test_the_fast_way_says_what_deciding_one_by_one_says(database: Database, ask: Ask, people: list[dict]) -> None:  # type: ignore[type-arg]
     with database.write() as session:
         store(session, ask, people)

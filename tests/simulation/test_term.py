@@ -66,6 +66,8 @@ class Known:
     score: float | None = None
     progress: str | None = None
     released: bool = True
+    # What the event says, where that is another thing: who has completed hands in a second attempt.
+    told: str | None = None
 
 
 @dataclass
@@ -89,6 +91,7 @@ class Lms:
     def _work(self, sub: str, activity: str, start: datetime) -> Iterator[tuple[str, str, Known]]:
         times = sorted(self.rng.sample(range(1, 600_000), 3))
         before = self.known.get((sub, activity))
+        tries_again = before is not None and before.released and before.progress == "Completed"
         floor = before.score if before is not None and before.score is not None else 0.0
         steps = self.rng.choice([1, 1, 1, 2, 3])
         scores = sorted(self.rng.uniform(min(floor, 9.9), 10) for _ in range(steps))
@@ -97,7 +100,8 @@ class Lms:
             scores = sorted(self.rng.uniform(0, 10) for _ in range(steps))
         for second, score in zip(times, scores, strict=False):
             hidden = before is None and steps == 1 and self.rng.random() < 0.1
-            one = Known(start + timedelta(seconds=second), round(score, 6), self._progress(before), not hidden)
+            again = "Submitted" if tries_again and self.rng.random() < 0.5 else None
+            one = Known(start + timedelta(seconds=second), round(score, 6), self._progress(before), not hidden, again)
             before = self.known[sub, activity] = one
             yield sub, activity, one
 
@@ -262,16 +266,17 @@ class Term:
             )
         self.scene.settle()
 
-    def event(self, sub: str, activity: str, one: Known) -> GradeEvent:
-        """What the LMS says of it."""
-        return self.scene.tell(sub, activity, one.score, at=one.at, progress=one.progress, released=one.released)
+    def event(self, sub: str, activity: str, one: Known, told: str | None = None) -> GradeEvent:
+        """What the LMS says of it; `told` is what the event says of the progress, where that is another thing."""
+        progress = told or one.progress
+        return self.scene.tell(sub, activity, one.score, at=one.at, progress=progress, released=one.released)
 
     def deliver(self, told: list[tuple[str, str, Known]]) -> int:
         """Send the events of a week, as badly as it gets; of how many results the newest was lost."""
         arrives = [self.rng.random() >= LOST for _ in told]
         kept = [one for one, here in zip(told, arrives, strict=True) if here]
         newest = {(sub, activity): here for (sub, activity, _), here in zip(told, arrives, strict=True)}
-        copies = [self.event(*one) for one in kept for _ in range(COPIES)]
+        copies = [self.event(*one, told=one[2].told) for one in kept for _ in range(COPIES)]
         self.rng.shuffle(copies)
         for start in range(0, len(copies), BATCH):
             self.scene.send(*copies[start : start + BATCH])

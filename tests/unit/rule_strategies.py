@@ -60,13 +60,24 @@ def grades() -> st.SearchStrategy[GradeFact]:
 
 
 def progresses() -> st.SearchStrategy[ProgressFact]:
-    """Any progress."""
+    """Any progress, as it is told: a hand-in too."""
     return st.builds(ProgressFact, moments(), st.sampled_from(ActivityProgress), st.booleans())
+
+
+def hand_ins() -> st.SearchStrategy[ProgressFact]:
+    """Any hand-in."""
+    return st.builds(ProgressFact, moments(), st.just(ActivityProgress.SUBMITTED), st.booleans())
+
+
+def completions() -> st.SearchStrategy[ProgressFact]:
+    """Any progress but a hand-in."""
+    others = [progress for progress in ActivityProgress if progress is not ActivityProgress.SUBMITTED]
+    return st.builds(ProgressFact, moments(), st.sampled_from(others), st.booleans())
 
 
 def states() -> st.SearchStrategy[ResultState]:
     """Any result, of which a part may not be known."""
-    return st.builds(ResultState, st.one_of(st.none(), grades()), st.one_of(st.none(), progresses()))
+    return st.builds(ResultState, st.none() | grades(), st.none() | completions(), st.none() | hand_ins())
 
 
 def asks() -> st.SearchStrategy[Ask]:

@@ -48,7 +48,7 @@ def test_a_change_is_new(told: GradeEvent) -> None:
 
 def test_what_is_older_than_what_is_known_is_not_kept_again_and_again() -> None:
     assert findings.news_of(KNOWN, read(GradeFact(EARLIER, 7, 10)), LATER) is None
-    assert findings.news_of(KNOWN, read(progress=ProgressFact(EARLIER, ActivityProgress.SUBMITTED)), LATER) is None
+    assert findings.news_of(KNOWN, read(progress=ProgressFact(EARLIER, ActivityProgress.IN_PROGRESS)), LATER) is None
 
 
 @pytest.mark.parametrize("progress", findings.UNFINISHED)
@@ -59,6 +59,22 @@ def test_that_somebody_has_done_nothing_is_no_news(progress: ActivityProgress) -
 def test_what_somebody_has_done_first_is_news() -> None:
     told = read(progress=ProgressFact(NOON, ActivityProgress.SUBMITTED))
     assert findings.news_of(ResultState(), told, LATER) == told
+
+
+@pytest.mark.parametrize("at", [EARLIER, NOON, LATER])
+def test_a_hand_in_is_compared_with_hand_ins_alone(at: datetime) -> None:
+    told = read(progress=ProgressFact(NOON, ActivityProgress.SUBMITTED))
+    assert findings.news_of(KNOWN, told, LATER) == told
+    after = KNOWN.after(None, ProgressFact(at, ActivityProgress.SUBMITTED))
+    assert after.progress == KNOWN.progress
+    assert findings.news_of(after, told, LATER) is None
+
+
+def test_a_completion_that_a_hand_in_had_hidden_is_found() -> None:
+    """As after the migration: only the hand-in of a second attempt is known, the completion is dated before it."""
+    known = ResultState().after(None, ProgressFact(NOON, ActivityProgress.SUBMITTED))
+    told = read(progress=ProgressFact(EARLIER, ActivityProgress.COMPLETED))
+    assert findings.news_of(known, told, LATER) == told
 
 
 @pytest.mark.parametrize("at", [EARLIER, NOON])

@@ -24,7 +24,7 @@ STATE = {
 OUTCOME = {
     "new": "new",
     "same": "the same as known",
-    "late": "late, something newer was known",
+    "late": "older or less than what was known",
     "from_the_future": "dated ahead of our clock",
     "unmatched": "of a course or person that nobody knows yet",
     "test": "a test, which changes nothing",

@@ -118,8 +118,8 @@ def test_a_maximum_of_nothing_is_none() -> None:
     [
         ("AssessmentEvent", "Started", ActivityProgress.STARTED),
         ("AssessmentEvent", "Restarted", ActivityProgress.STARTED),
-        ("AssessmentEvent", "Paused", ActivityProgress.IN_PROGRESS),
-        ("AssessmentEvent", "Resumed", ActivityProgress.IN_PROGRESS),
+        ("AssessmentEvent", "Paused", ActivityProgress.STARTED),
+        ("AssessmentEvent", "Resumed", ActivityProgress.STARTED),
         ("AssessmentEvent", "Submitted", ActivityProgress.SUBMITTED),
         ("AssignableEvent", "Started", ActivityProgress.STARTED),
         ("AssignableEvent", "Submitted", ActivityProgress.SUBMITTED),

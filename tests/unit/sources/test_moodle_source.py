@@ -91,12 +91,18 @@ def test_a_grade_that_nobody_gave_is_a_total(user: object) -> None:
         (1, ActivityProgress.COMPLETED),
         ("1", ActivityProgress.COMPLETED),
         (2, ActivityProgress.COMPLETED),
-        (3, ActivityProgress.SUBMITTED),
     ],
 )
-def test_an_activity_is_completed_but_not_with_a_fail(state: object, progress: ActivityProgress) -> None:
+def test_an_activity_is_completed_or_no_longer(state: object, progress: ActivityProgress) -> None:
     activity = ActivityRef("moodle:cm:17", "", "activity")
     assert only(completion(state)) == GradeEvent(COURSE, LEARNER, activity, progress=ProgressFact(AT, progress))
+
+
+def test_an_activity_that_was_failed_is_handed_in_and_not_completed_any_more() -> None:
+    found = told(KIND, delivery(completion(3)))
+    assert {event.activity for event in found} == {ActivityRef("moodle:cm:17", "", "activity")}
+    reached = [ActivityProgress.IN_PROGRESS, ActivityProgress.SUBMITTED]
+    assert [event.progress for event in found] == [ProgressFact(AT, progress) for progress in reached]
 
 
 def test_a_course_is_completed() -> None:

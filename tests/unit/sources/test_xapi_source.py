@@ -129,7 +129,7 @@ SCORE = {"score": {"scaled": 0.4}}
         ("completed", {"success": False}, ActivityProgress.SUBMITTED),
         ("completed", {"completion": False}, ActivityProgress.IN_PROGRESS),
         ("passed", {}, ActivityProgress.COMPLETED),
-        ("passed", {"completion": False}, ActivityProgress.IN_PROGRESS),
+        ("passed", {"completion": False}, ActivityProgress.STARTED),
         ("failed", SCORE, None),
         ("scored", SCORE, None),
         ("answered", SCORE, None),
