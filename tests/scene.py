@@ -146,7 +146,7 @@ class Scene:
         return GradeEvent(
             (Identifier(IdKind.LTI, context),),
             (Identifier(IdKind.LTI, sub),),
-            ActivityRef(activity, activity, "quiz"),
+            ActivityRef(activity, told.get("title", activity), "quiz"),
             None if score is None else GradeFact(at, score, 10.0, GradingProgress.FULLY_GRADED, released),
             None if progress is None else ProgressFact(at, ActivityProgress(progress), released),
         )
