@@ -146,7 +146,7 @@ class Scene:
         return GradeEvent(
             (Identifier(IdKind.LTI, context),),
             (Identifier(IdKind.LTI, sub),),
-            ActivityRef(activity, activity, "quiz"),
+            ActivityRef(activity, told.get("title", activity), "quiz"),
             None if score is None else GradeFact(at, score, 10.0, GradingProgress.FULLY_GRADED, released),
             None if progress is None else ProgressFact(at, ActivityProgress(progress), released),
         )
@@ -154,15 +154,19 @@ class Scene:
     def send(self, *events: GradeEvent, run_key: str | None = None) -> int:
         """Let events come in as one delivery, and work on it and what it causes; the key of our event."""
         with self.tools.database.write() as session:
-            event = Event(
-                source_id=self.source_id, delivery_id=f"d{next(self._numbers)}", body=pull.write(list(events)),
-                received_at=self.now, due_at=self.now, run_key=run_key, status=EventStatus.RECEIVED,
-            )  # fmt: skip
+            event = self.event(*events, run_key=run_key)
             session.add(event)
             session.commit()
         intake.process(self.tools, event.id, self.now)
         self.settle()
         return event.id
+
+    def event(self, *events: GradeEvent, run_key: str | None = None) -> Event:
+        """Events as one delivery that was not worked on yet; not stored."""
+        return Event(
+            source_id=self.source_id, delivery_id=f"d{next(self._numbers)}", body=pull.write(list(events)),
+            received_at=self.now, due_at=self.now, run_key=run_key, status=EventStatus.RECEIVED,
+        )  # fmt: skip
 
     def grade(self, sub: str, activity: str, score: float | None = None, **told: Any) -> int:
         """Let one grade come in, a minute after the last one."""

@@ -1,6 +1,6 @@
 """What earns a badge: conditions and groups of them as values, their stored form, and what they speak of."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_DOWN, Context, Decimal
@@ -67,7 +67,8 @@ class Group:
         return len(self.parts) if self.needed is None else self.needed
 
 
-Condition = ScoreAtLeast | PointsAtLeast | Completed | Submitted | BadgeEarned | Approved
+ActivityCondition = ScoreAtLeast | PointsAtLeast | Completed | Submitted
+Condition = ActivityCondition | BadgeEarned | Approved
 Criteria = Condition | Group
 
 
@@ -126,11 +127,16 @@ def granted(criteria: Criteria) -> Criteria:
 
 def moved(criteria: Criteria, activities: Mapping[int, int]) -> Criteria:
     """The same criteria on other activities, old key to new; raises KeyError when one is missing."""
+    return moved_by(criteria, lambda condition: activities[condition.activity_id])
+
+
+def moved_by(criteria: Criteria, key_of: Callable[[ActivityCondition], int]) -> Criteria:
+    """The same criteria on other activities, as each condition about one is told its key."""
     if isinstance(criteria, Group):
-        return replace(criteria, parts=tuple(moved(part, activities) for part in criteria.parts))
+        return replace(criteria, parts=tuple(moved_by(part, key_of) for part in criteria.parts))
     if isinstance(criteria, BadgeEarned | Approved):
         return criteria
-    return replace(criteria, activity_id=activities[criteria.activity_id])
+    return replace(criteria, activity_id=key_of(criteria))
 
 
 def check(criteria: Criteria, depth: int = 1) -> None:

@@ -7,13 +7,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lti_tool.db import get_or_create
-from lti_tool.domain.criteria import activities_of, criteria_to_json, moved
+from lti_tool.domain.criteria import criteria_to_json, moved
 from lti_tool.domain.launch import LaunchLink, Role
 from lti_tool.errors import ConflictError, NotFoundError
 from lti_tool.logs import get_logger
-from lti_tool.models import Activity, Course, Deployment, Enrolment, ResourceLink, Rule, RuleStatus, RuleVersion
-from lti_tool.services import rules
-from lti_tool.services.results import activity_named
+from lti_tool.models import Course, Deployment, Enrolment, ResourceLink, Rule, RuleStatus, RuleVersion
+from lti_tool.services import counterparts, rules
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -149,7 +148,7 @@ def _rules_to_copy(session: Session, origin: Course, course: Course) -> list[Rul
 
 
 def _copy(session: Session, rule: Rule, course: Course, person_id: int, now: datetime) -> Rule:
-    activities = {key: _same_activity(session, key, course, now) for key in activities_of(rule.criteria)}
+    activities = counterparts.find(session, rule.course_id, rule.criteria, course, now)
     made = Rule(
         course_id=course.id,
         badge_class_id=rule.badge_class_id,
@@ -180,17 +179,3 @@ def _copy(session: Session, rule: Rule, course: Course, person_id: int, now: dat
         )
     )
     return made
-
-
-def _same_activity(session: Session, activity_id: int, course: Course, now: datetime) -> int:
-    """The activity of the same title in the new course, else one that waits for the first event of that title."""
-    former = session.get_one(Activity, activity_id)
-    title = former.title
-    # A module and a quiz may have one name.
-    found = activity_named(session, course.id, title, former.kind)
-    if found is not None:
-        return found
-    made = Activity(course_id=course.id, title=title, created_at=now)
-    session.add(made)
-    session.flush()
-    return made.id

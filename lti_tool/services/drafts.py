@@ -7,10 +7,20 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from lti_tool.domain.criteria import Ask, Criteria, activities_of, badges_of, check, criteria_to_json, moved
+from lti_tool.domain.criteria import (
+    ActivityCondition,
+    Ask,
+    Criteria,
+    activities_of,
+    badges_of,
+    check,
+    criteria_to_json,
+    moved_by,
+)
+from lti_tool.domain.naming import ACTIVITY, asks, kind_named
 from lti_tool.errors import InvalidInputError, NotFoundError
 from lti_tool.models import Activity, BadgeClass, Course, OnFall, Repeat, Rule, RuleVersion
-from lti_tool.services.results import activity_named
+from lti_tool.services import activities
 
 
 @dataclass(frozen=True)
@@ -18,7 +28,7 @@ class Draft:
     """What an instructor asks for.
 
     An activity that no source has told of yet is named by its title: `new_activities` has it under the negative key
-    by which the criteria speak of it.
+    by which the criteria speak of it, and `new_kinds` its kind where that is not a single activity.
     """
 
     criteria: Criteria
@@ -29,6 +39,7 @@ class Draft:
     needs_approval: bool = False
     on_fall: OnFall = OnFall.KEEP
     repeat: Repeat = Repeat.ONCE
+    new_kinds: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def ask(self) -> Ask:
@@ -51,9 +62,12 @@ def offered_badges(session: Session, course: Course) -> dict[int, str]:
 
 def with_known(session: Session, course_id: int, draft: Draft) -> Draft:
     """The same draft, with the activities that it names by their titles as far as they are in our books already."""
-    found = {key: activity_named(session, course_id, title) for key, title in draft.new_activities.items()}
-    keys = {key: found.get(key) or key for key in activities_of(draft.criteria)}
-    return replace(draft, criteria=moved(draft.criteria, keys))
+
+    def key_of(condition: ActivityCondition) -> int:
+        found = _known(session, course_id, draft, condition) if condition.activity_id < 0 else None
+        return found.id if found else condition.activity_id
+
+    return replace(draft, criteria=moved_by(draft.criteria, key_of))
 
 
 def version(session: Session, rule: Rule, draft: Draft, number: int, person_id: int, now: datetime) -> RuleVersion:
@@ -81,22 +95,37 @@ def _criteria(session: Session, rule: Rule, draft: Draft, now: datetime) -> Crit
         raise InvalidInputError(f"criteria: {error}.") from None
     if rule.badge_class_id in badges_of(draft.criteria):
         raise InvalidInputError("criteria: a badge cannot be earned by having itself.")
-    wanted = activities_of(draft.criteria)
-    keys = {key: _named(session, rule.course_id, draft.new_activities[key], now) for key in wanted if key < 0}
-    known = {key for key in wanted if key >= 0}
+    known = {key for key in activities_of(draft.criteria) if key >= 0}
     here = select(func.count()).where(Activity.id.in_(known), Activity.course_id == rule.course_id)
     if session.scalar(here) != len(known):
         raise NotFoundError("There is no such activity in this course.")
     if not badges_of(draft.criteria) <= offered_badges(session, rule.course).keys():
         raise NotFoundError("There is no such badge.")
-    return moved(draft.criteria, keys | {key: key for key in known})
+    # For each condition on its own: grade and completion of one name may be two activities in the LMS.
+    return moved_by(
+        draft.criteria,
+        lambda c: c.activity_id if c.activity_id >= 0 else _named(session, rule.course_id, draft, c, now),
+    )
 
 
-def _named(session: Session, course_id: int, title: str, now: datetime) -> int:
-    known = activity_named(session, course_id, title)
+def _named(session: Session, course_id: int, draft: Draft, condition: ActivityCondition, now: datetime) -> int:
+    known = _known(session, course_id, draft, condition)
     if known is not None:
-        return known
-    activity = Activity(course_id=course_id, title=title, created_at=now)
+        return known.id
+    title, kind = _name(draft, condition.activity_id)
+    activity = Activity(course_id=course_id, title=title, kind=kind, created_at=now)
     session.add(activity)
     session.flush()
     return activity.id
+
+
+def _known(session: Session, course_id: int, draft: Draft, condition: ActivityCondition) -> Activity | None:
+    title, kind = _name(draft, condition.activity_id)
+    aspect = asks(condition)
+    as_typed = activities.named(session, course_id, title, draft.new_kinds.get(condition.activity_id, ACTIVITY), aspect)
+    return as_typed or activities.named(session, course_id, title, kind, aspect)
+
+
+def _name(draft: Draft, key: int) -> tuple[str, str]:
+    title = draft.new_activities[key]
+    return title, kind_named(title, draft.new_kinds.get(key, ACTIVITY))

@@ -80,6 +80,8 @@ def grant(
 def take_back(tools: Toolbox, course_id: int, rule_id: int, exception_id: int, now: datetime) -> None:
     """Take an exception back; an award that it earned is kept or not, as the rule says of falling results."""
     with tools.database.write() as session:
+        # As above: an activity that gets its name moves exceptions.
+        session.get_one(Course, course_id, with_for_update={"read": True})
         rule = rules.find(session, course_id, rule_id)
         granted = session.get(RuleException, exception_id)
         if granted is None or granted.rule_id != rule.id:

@@ -8,21 +8,36 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lti_tool.db import chunks
-from lti_tool.domain.events import ActivityProgress, GradeEvent, GradeFact, IdKind, ProgressFact, ResultState
-from lti_tool.models import Activity, Person
-from lti_tool.services import facts
+from lti_tool.domain.events import (
+    ActivityProgress,
+    ActivityRef,
+    GradeEvent,
+    GradeFact,
+    IdKind,
+    ProgressFact,
+    ResultState,
+)
+from lti_tool.models import Course, Person
+from lti_tool.services import activities, binding, facts
+from lti_tool.services.activities import Shelf
+from lti_tool.settings import Settings
 
 UNFINISHED = (ActivityProgress.INITIALIZED, ActivityProgress.STARTED, ActivityProgress.IN_PROGRESS)
 INSTANT = timedelta(microseconds=1)
 
 
-def learn_titles(session: Session, course_id: int, told: list[GradeEvent]) -> None:
-    """Give activities the titles that they have in the LMS: some sources name them by nothing but an id."""
-    titles = {event.activity.external_id: event.activity for event in told if event.activity.title}
-    for activity in session.scalars(select(Activity).where(Activity.course_id == course_id)):
-        ref = titles.get(activity.external_id or "")
-        if ref is not None and (activity.title, activity.kind) != (ref.title, ref.kind):
-            activity.title, activity.kind = ref.title, ref.kind
+def learn_titles(session: Session, course: Course, told: list[GradeEvent], settings: Settings, now: datetime) -> None:
+    """Give activities the titles that they have in the LMS: some sources name them by nothing but an id.
+
+    The caller has the course locked against events.
+    """
+    refs = _refs(told)
+    shelf = Shelf(session, course.id, refs)
+    # What is not known yet is named when a result in it is stored: nothing is made here.
+    known = [(ref, activity) for ref in refs if ref.title and (activity := shelf.known(ref)) is not None]
+    binding.settle_in(session, course, [ref for ref, _ in known], settings, now)
+    for ref, activity in known:
+        activities.rename(activity, ref)
 
 
 def changed(
@@ -38,14 +53,13 @@ def changed(
     `silent` are the ids of activities of which the LMS does not say whether grades are released.
     """
     known = facts.results_of(session, course_id)
-    activities = {
-        row.external_id: row.id
-        for row in session.execute(select(Activity.id, Activity.external_id).where(Activity.course_id == course_id))
-    }
+    refs = _refs(told)
+    shelf = Shelf(session, course_id, refs)
+    keys = {ref: activity.id for ref in refs if (activity := shelf.known(ref)) is not None}
     people = _people(session, platform_id, told)
 
     def state(event: GradeEvent) -> ResultState:
-        person_id, activity_id = people.get(event.person[0].value), activities.get(event.activity.external_id)
+        person_id, activity_id = people.get(event.person[0].value), keys.get(event.activity)
         return known.get(person_id or 0, {}).get(activity_id or 0, ResultState())
 
     found = [(state(event), event, event.activity.external_id not in silent) for event in told]
@@ -74,6 +88,10 @@ def lost(changed: list[GradeEvent], since: datetime | None, until: datetime) -> 
     None at the first read, nor of what the LMS does not date: that may have happened just now.
     """
     return 0 if since is None else sum(since < event.occurred_at < until for event in changed)
+
+
+def _refs(told: list[GradeEvent]) -> list[ActivityRef]:
+    return list(dict.fromkeys(event.activity for event in told))
 
 
 def _people(session: Session, platform_id: int, told: list[GradeEvent]) -> dict[str, int]:

@@ -24,7 +24,8 @@ from lti_tool.models import (
     RunCause,
     Source,
 )
-from lti_tool.services import evaluation, events, health, marks, matching, pulls, results, runs, sources
+from lti_tool.services import binding, evaluation, events, health, marks, matching, pulls, results, runs, sources
+from lti_tool.services.activities import AwaitedError
 from lti_tool.services.matching import Unmatched
 from lti_tool.sources import KINDS
 from lti_tool.sources.kind import Answer, Delivery
@@ -92,7 +93,7 @@ def process(tools: Toolbox, event_id: int, now: datetime) -> EventStatus | None:
     Whatever goes wrong is noted at the event and tried again later, a limited number of times.
     """
     try:
-        status, run_key = _process(tools, event_id, now)
+        status, run_key = _process_settled(tools, event_id, now)
     except Exception as error:
         log.exception("event_not_processed", event_id=event_id)
         status, run_key = _note_failure(tools, event_id, error, now)
@@ -129,6 +130,15 @@ def _store(tools: Toolbox, event: Event) -> tuple[int, bool]:
             ).one()
             session.commit()
         return event_id, True
+
+
+def _process_settled(tools: Toolbox, event_id: int, now: datetime) -> tuple[EventStatus | None, str | None]:
+    """Work on a delivery once every name in it that a teacher has given before is settled; each is so only once."""
+    while True:
+        try:
+            return _process(tools, event_id, now)
+        except AwaitedError as awaited:
+            binding.settle(tools, awaited.course_id, awaited.refs, now)
 
 
 def _process(tools: Toolbox, event_id: int, now: datetime) -> tuple[EventStatus | None, str | None]:

@@ -135,7 +135,8 @@ def pull(tools: Toolbox, course_id: int, now: datetime, *, force: bool = False) 
     faults = [reading.fault for reading in readings if reading.fault is not None]
     told = [event for reading in readings for event in reading.events]
     with tools.database.write() as session:
-        course = session.get_one(Course, course_id, with_for_update=True)
+        # Against events, but not against awards that name it: whoever opens these may have people locked that we want.
+        course = session.get_one(Course, course_id, with_for_update={"key_share": True})
         if all(reading.has_failed for reading in readings):
             course.pull_failures += 1
             found = None
@@ -218,7 +219,7 @@ def keep(
 ) -> int:
     """Store what is not known, count what events should have told, and remember the versions; the number of changes."""
     platform_id = course.deployment.platform_id
-    findings.learn_titles(session, course.id, told)
+    findings.learn_titles(session, course, told, tools.settings, now)
     changed = findings.changed(session, course.id, platform_id, told, now, silent)
     if changed:
         _store(session, tools, course.id, platform_id, changed, now)

@@ -10,9 +10,10 @@ from operator import itemgetter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from lti_tool.db import chunks, get_or_create
-from lti_tool.domain.events import ActivityRef, Fact, GradeEvent, ResultState, same_title
+from lti_tool.db import chunks
+from lti_tool.domain.events import ActivityRef, Fact, GradeEvent, ResultState
 from lti_tool.models import Activity, Course, Event, Person, Result
+from lti_tool.services import activities
 
 CLOCK_SKEW = timedelta(minutes=5)
 NEW, SAME, LATE, FUTURE = "new", "same", "late", "from_the_future"
@@ -23,17 +24,18 @@ def store(
 ) -> tuple[Counter[str], set[int]]:
     """Store what is newer than what is known; the number of each outcome, and the people of whom something is new.
 
-    The caller holds the locks of these people in this course: nobody else stores results of theirs meanwhile.
+    The caller holds the locks of these people in this course: nobody else stores results of theirs meanwhile. Raises
+    `activities.AwaitedError`.
     """
     # A clock that runs ahead must not keep later results out for as long as it is ahead.
     latest = event.received_at + CLOCK_SKEW
-    activities = {ref: find_activity(session, course, ref, now) for ref in {grade.activity for _, grade in told}}
-    known = _known(session, {(person.id, activities[grade.activity].id) for person, grade in told})
+    found = activities.find(session, course, list(dict.fromkeys(grade.activity for _, grade in told)), now)
+    known = _known(session, {(person.id, found[grade.activity].id) for person, grade in told})
     states = {key: result.state for key, result in known.items()}
     outcomes: Counter[str] = Counter()
     changed: set[tuple[int, int]] = set()
     for person, grade in told:
-        key = (person.id, activities[grade.activity].id)
+        key = (person.id, found[grade.activity].id)
         outcome, states[key] = _after(states.get(key, ResultState()), grade, event, latest)
         outcomes[outcome] += 1
         outcomes[FUTURE] += grade.occurred_at > latest
@@ -70,48 +72,9 @@ def _after(known: ResultState, told: GradeEvent, event: Event, latest: datetime)
 
 
 def find_activity(session: Session, course: Course, ref: ActivityRef, now: datetime) -> Activity:
-    """The activity that a source means, made when it is the first to name it; its title follows the LMS."""
-    known = session.scalar(
-        select(Activity).where(Activity.course_id == course.id, Activity.external_id == ref.external_id)
-    )
-    activity = known or _named_by_instructor(session, course, ref)
-    if activity is None:
-        return get_or_create(
-            session,
-            Activity,
-            {"course_id": course.id, "external_id": ref.external_id},
-            title=ref.title or f"{ref.kind.replace('_', ' ').capitalize()} {ref.external_id.rpartition(':')[2]}"[:500],
-            kind=ref.kind,
-            created_at=now,
-        )
-    activity.title = ref.title or activity.title
-    activity.kind, activity.external_id = ref.kind, ref.external_id
-    return activity
-
-
-def activity_named(session: Session, course_id: int, title: str, kind: str | None = None) -> int | None:
-    """The activity of this title in a course, rather one of this kind, and one that the LMS knows than one that a
-    teacher has named."""
-    # Not compared by the database: SQLite knows the small and capital letters of English only.
-    query = select(Activity).where(Activity.course_id == course_id).order_by(Activity.id)
-    known = [activity for activity in session.scalars(query) if same_title(activity.title) == same_title(title)]
-    best = min(known, key=lambda a: (kind is not None and a.kind != kind, a.external_id is None), default=None)
-    return best.id if best else None
+    """The activity that a source means, as `activities.find` finds it."""
+    return activities.find(session, course, [ref], now)[ref]
 
 
 def _own(fact: Fact | None, event: Event, latest: datetime) -> Fact | None:
     return None if fact is None else replace(fact, at=min(fact.at, latest), event_id=event.id)
-
-
-def _named_by_instructor(session: Session, course: Course, ref: ActivityRef) -> Activity | None:
-    """The activity that a rule named before any source did: the first to come with its title is meant."""
-    wanted = same_title(ref.title)
-    if not wanted:
-        return None
-    waiting = session.scalars(
-        select(Activity)
-        .where(Activity.course_id == course.id, Activity.external_id.is_(None))
-        .order_by(Activity.id)
-        .with_for_update()
-    )
-    return next((activity for activity in waiting if same_title(activity.title) == wanted), None)

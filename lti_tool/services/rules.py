@@ -63,7 +63,8 @@ def create(
     Raises NotFoundError when an activity is not one of this course, InvalidInputError for criteria without sense.
     """
     with tools.database.write() as session:
-        course = session.get_one(Course, course_id)
+        # No source names an activity between our looking for it and our waiting for it.
+        course = session.get_one(Course, course_id, with_for_update={"key_share": True})
         if course.connection is None:
             raise ConflictError("Connect the course to Badgr first.")
         badge_class = _copy_badge_class(session, course, course.connection, remote, now)

@@ -16,12 +16,13 @@ from lti_tool.domain.criteria import (
     Submitted,
 )
 from lti_tool.domain.events import same_title
+from lti_tool.domain.naming import ACTIVITY, COURSE, COURSE_GRADE, MODULE, WHOLE_TITLES
 from lti_tool.web.condition_tree import Part, Path, name_of
 
 KINDS = {
     "score": "A score in per cent",
     "points": "A score in points",
-    "completed": "An activity is completed",
+    "completed": "An activity, a module or the course is completed",
     "submitted": "Something is handed in",
     "badge": "Another badge is earned",
     "approved": "A teacher approves it",
@@ -30,6 +31,16 @@ JOINS = {"all": "All of these", "any": "Any one of these", "some": "At least som
 # What stands for something that was not chosen yet.
 UNKNOWN = 0
 MOST_POINTS = 1_000_000
+# What is named by its title, by the choice that says so.
+TYPED = {"new": ACTIVITY, "new_module": MODULE}
+NO_SCORE = "That the whole course is completed is no score: choose “Course grade”, or ask that it is completed."
+NO_COMPLETION = "A course grade is a score: ask for a score in it, or that the whole course is completed."
+MISPLACED = {
+    (COURSE, "score"): NO_SCORE,
+    (COURSE, "points"): NO_SCORE,
+    (COURSE_GRADE, "completed"): NO_COMPLETION,
+    (COURSE_GRADE, "submitted"): NO_COMPLETION,
+}
 
 
 @dataclass(frozen=True)
@@ -45,11 +56,13 @@ class Choices:
 class Checked:
     """What a tree says. With faults (by field) the criteria have gaps: `UNKNOWN` keys and numbers of nought.
 
-    `new_activities` holds the titles of activities that no source has told of, under their negative keys.
+    `new_activities` holds the titles of activities that no source has told of, under their negative keys, and
+    `new_kinds` the kinds of those that are no single activities.
     """
 
     criteria: Criteria = field(default_factory=Approved)
     new_activities: dict[int, str] = field(default_factory=dict)
+    new_kinds: dict[int, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
 
@@ -105,19 +118,32 @@ def _check_group(part: Part, path: Path, choices: Choices, checked: Checked) -> 
 
 def _activity(part: Part, path: Path, choices: Choices, checked: Checked) -> int:
     chosen, title = part.values["activity"], " ".join(part.values["new_activity"].split())
-    if chosen == "new":
+    if chosen in TYPED:
         if not title:
-            checked.errors[name_of(path, "new_activity")] = "Enter the activity's name exactly as it is in the LMS."
+            checked.errors[name_of(path, "new_activity")] = "Enter the name exactly as it is in the LMS."
             return UNKNOWN
-        same = (key for key, known in checked.new_activities.items() if same_title(known) == same_title(title))
-        key = next(same, -1 - len(checked.new_activities))
-        checked.new_activities.setdefault(key, title)
-        return key
+        return _new(title, TYPED[chosen], checked)
+    if chosen in WHOLE_TITLES:
+        if (fault := MISPLACED.get((chosen, part.values["kind"]))) is not None:
+            checked.errors[name_of(path, "activity")] = fault
+        return _new(WHOLE_TITLES[chosen], chosen, checked)
     known = _key(chosen, choices.activities)
     if known is None:
         text = "Choose an activity of this course, or enter the name of another one."
         checked.errors[name_of(path, "activity")] = text
     return known or UNKNOWN
+
+
+def _new(title: str, kind: str, checked: Checked) -> int:
+    """The key of what no source has told of; the same one for the same name."""
+    for key, known in checked.new_activities.items():
+        if same_title(known) == same_title(title) and checked.new_kinds.get(key, ACTIVITY) == kind:
+            return key
+    key = -1 - len(checked.new_activities)
+    checked.new_activities[key] = title
+    if kind != ACTIVITY:
+        checked.new_kinds[key] = kind
+    return key
 
 
 def _badge(part: Part, path: Path, choices: Choices, errors: dict[str, str]) -> int:

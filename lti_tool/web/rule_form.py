@@ -92,6 +92,7 @@ def read_rule_form(
         needs_approval=values["needs_approval"] == "yes",
         on_fall=on_fall,
         repeat=repeat,
+        new_kinds=checked.new_kinds,
     )
     return RuleForm(values, tree, {}, draft, sentence)
 

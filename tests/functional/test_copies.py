@@ -1,17 +1,18 @@
 """A course that was copied in the LMS is offered the rules of the former one; they award nothing until confirmed."""
 
 from dataclasses import replace
-from pathlib import Path
 
+import pytest
 from sqlalchemy import select
 
-from lti_tool.domain.criteria import Completed, ScoreAtLeast, all_of
+from lti_tool.domain.criteria import Completed, Criteria, ScoreAtLeast, activities_of, all_of, conditions
 from lti_tool.domain.events import ActivityRef
 from lti_tool.domain.launch import Role
-from lti_tool.models import Award, Course, Deployment, Enrolment, Rule, RuleStatus
+from lti_tool.models import Activity, Award, Course, Deployment, Enrolment, Rule, RuleStatus
 from lti_tool.sandbox.visitor import Visitor
-from lti_tool.services import copies, results
-from tests.scene import Scene
+from lti_tool.services import binding, copies, results, rules
+from lti_tool.services.drafts import Draft
+from tests.scene import Scene, remote_badge
 from tests.world import BIOLOGY, LEARNER, TEACHER, World
 
 COPY = "52"
@@ -120,26 +121,91 @@ def test_a_link_to_one_badge_opens_the_copied_rule(world: World) -> None:
     assert teacher.submit("/lti/login").submit().url.endswith("/rules/2")
 
 
-def test_activities_of_one_name_are_told_apart_by_their_kind(database_url: str, tmp_path: Path) -> None:
-    scene = Scene(database_url, tmp_path)
-    target = scene.add_course("102")
-
-    def make(course_id: int, kind: str) -> int:
-        with scene.tools.database.write() as session:
-            course = session.get_one(Course, course_id)
-            key = results.find_activity(session, course, ActivityRef(f"{kind}-1", "Week 1", kind), scene.now).id
-            session.commit()
-            return key
-
-    module, quiz = make(scene.course_id, "module"), make(scene.course_id, "quiz")
-    there = {"quiz": make(target, "quiz"), "module": make(target, "module")}
-    key = scene.rule(all_of(ScoreAtLeast(quiz, 80), Completed(module)))
+def made(scene: Scene, course_id: int, number: int, title: str = "Quiz", kind: str = "quiz") -> int:
+    ref = ActivityRef(f"{kind}-{number}", title, kind)
     with scene.tools.database.write() as session:
-        enrolment = Enrolment(course_id=target, person_id=scene.teacher_id, seen_at=scene.now)
+        course = session.get_one(Course, course_id)
+        binding.settle_in(session, course, [ref], scene.tools.settings, scene.now)
+        key = results.find_activity(session, course, ref, scene.now).id
+        session.commit()
+        return key
+
+
+@pytest.fixture
+def target(scene: Scene) -> int:
+    """Another course of the same teacher."""
+    key = scene.add_course("102")
+    with scene.tools.database.write() as session:
+        enrolment = Enrolment(course_id=key, person_id=scene.teacher_id, seen_at=scene.now)
         enrolment.launch_role = Role.INSTRUCTOR
         session.add(enrolment)
         session.commit()
-    made = copies.copy_to(scene.tools, scene.course_id, key, target, scene.teacher_id, scene.now)
-    expected = all_of(ScoreAtLeast(there["quiz"], 80), Completed(there["module"]))
-    assert scene.rule_of(made).criteria == expected
-    scene.tools.database.dispose()
+    scene.enrol("lea", course_id=key)
+    return key
+
+
+def copy(scene: Scene, criteria: Criteria, target: int, badge: str = "Algebra") -> Rule:
+    key = scene.rule(criteria, badge)
+    return scene.rule_of(copies.copy_to(scene.tools, scene.course_id, key, target, scene.teacher_id, scene.now))
+
+
+def named_in(scene: Scene, rule: Rule) -> list[tuple[str, str, str | None]]:
+    """The activities that a rule asks for: title, kind and id in the LMS, in the order of our keys."""
+    with scene.tools.database.read() as session:
+        query = select(Activity).where(Activity.id.in_(activities_of(rule.criteria))).order_by(Activity.id)
+        return [(one.title, one.kind, one.external_id) for one in session.scalars(query)]
+
+
+def test_activities_of_one_name_are_told_apart_by_their_kind(scene: Scene, target: int) -> None:
+    module, quiz = made(scene, scene.course_id, 1, "Week 1", "module"), made(scene, scene.course_id, 1, "Week 1")
+    there = {"quiz": made(scene, target, 1, "Week 1"), "module": made(scene, target, 1, "Week 1", "module")}
+    rule = copy(scene, all_of(ScoreAtLeast(quiz, 80), Completed(module)), target)
+    assert rule.criteria == all_of(ScoreAtLeast(there["quiz"], 80), Completed(there["module"]))
+
+
+@pytest.mark.parametrize("known", [0, 1, 2, 3])
+def test_activities_of_one_name_stay_as_many_as_they_were(scene: Scene, target: int, known: int) -> None:
+    former = [made(scene, scene.course_id, number) for number in (1, 2)]
+    there = [made(scene, target, number) for number in range(11, 11 + known)]
+    rule = copy(scene, all_of(*(ScoreAtLeast(key, 80) for key in former)), target)
+    keys = [c.activity_id for c in conditions(rule.criteria) if isinstance(c, ScoreAtLeast)]
+    assert keys[:known] == there[:2]
+    assert len(set(keys)) == 2
+    rules.activate(scene.tools, target, rule.id, scene.teacher_id, scene.now, also_earned_before=True)
+    scene.grade("lea", "quiz-11", 10, context="102", title="Quiz")
+    assert scene.statuses("lea") == []
+    scene.grade("lea", "quiz-12", 10, context="102", title="Quiz")
+    assert scene.statuses("lea") == ["pending"]
+
+
+def test_the_second_of_two_is_not_the_first_that_comes(scene: Scene, target: int) -> None:
+    first, second = (made(scene, scene.course_id, number) for number in (1, 2))
+    rule = copy(scene, ScoreAtLeast(second, 80), target)
+    other = copy(scene, ScoreAtLeast(first, 80), target, "Geometry")
+    assert activities_of(rule.criteria) != activities_of(other.criteria)
+    made(scene, target, 11)
+    assert named_in(scene, rule) == [("Quiz", "quiz", None)]
+    assert named_in(scene, other) == [("Quiz", "quiz", "quiz-11")]
+    made(scene, target, 12)
+    assert named_in(scene, rule) == [("Quiz", "quiz", "quiz-12")]
+
+
+def test_what_is_not_there_yet_keeps_its_kind(scene: Scene, target: int) -> None:
+    module = made(scene, scene.course_id, 1, "Cells", "module")
+    rule = copy(scene, Completed(module), target)
+    made(scene, target, 1, "Cells", "quiz")
+    assert named_in(scene, rule) == [("Cells", "module", None)]
+
+
+def test_the_whole_course_is_the_other_course(scene: Scene, target: int) -> None:
+    whole = made(scene, scene.course_id, 1, "Biology 101", "course")
+    made(scene, target, 2, "Biology 102", "course")
+    assert named_in(scene, copy(scene, Completed(whole), target)) == [("Biology 102", "course", "course-2")]
+
+
+def test_a_name_that_was_never_told_is_looked_for_as_if_it_was_typed(scene: Scene, target: int) -> None:
+    draft = Draft(Completed(-1), {-1: "Lab"})
+    key = rules.create(scene.tools, scene.course_id, scene.teacher_id, remote_badge("B"), draft, scene.now)
+    made(scene, target, 1, "Lab (completion)", "lesson")
+    copied = copies.copy_to(scene.tools, scene.course_id, key, target, scene.teacher_id, scene.now)
+    assert named_in(scene, scene.rule_of(copied)) == [("Lab (completion)", "lesson", "lesson-1")]

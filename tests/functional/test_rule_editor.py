@@ -7,7 +7,18 @@ import pytest
 from sqlalchemy import select
 
 from lti_tool.domain.criteria import MOST_PARTS, Approved, BadgeEarned, Completed, Group, ScoreAtLeast, all_of
-from lti_tool.models import Activity, Award, Course, Deployment, Enrolment, OnFall, Rule, RuleStatus, RuleVersion
+from lti_tool.models import (
+    Activity,
+    Award,
+    Course,
+    Deployment,
+    Enrolment,
+    OnFall,
+    Platform,
+    Rule,
+    RuleStatus,
+    RuleVersion,
+)
 from lti_tool.sandbox.visitor import HTML, Visitor
 from tests.functional.test_webhooks import grade_body, post
 from tests.world import CHEMISTRY, LEARNER, TEACHER, TUTOR, World
@@ -104,6 +115,67 @@ def test_activities_stand_under_their_kind(world: World) -> None:
     assert groups["Lab"] == ["Lab 2", "The lab"]
     assert list(groups)[-3:] == ["Modules", "The whole course", "Not known in the LMS yet"]
     assert groups["Not known in the LMS yet"] == ["Qiuz 1"]
+
+
+def test_the_whole_course_can_be_asked_for_on_the_first_day(world: World) -> None:
+    teacher = world.launch(TEACHER)
+    world.connect(teacher)
+    teacher.open(world.course_url(teacher) + "issuer")
+    teacher.submit("/issuer", {"issuer": teacher.page.select_one("input[name=issuer]")["value"]})
+    choices = [o.text for o in teacher.page.select("select[name=activity] optgroup[label='The whole course'] option")]
+    assert choices == ["The whole course (course completed)", "Course grade"]
+    # Nothing is known: most name an activity.
+    assert teacher.page.select_one("select[name=activity] option[selected]")["value"] == "new"
+    first = {"badge_class": badge(teacher, "Algebra II"), "kind": "completed"}
+    press(teacher, "preview", first | {"activity": "course"})
+    assert "Complete The whole course" in teacher.text
+    teacher.submit(FORM)
+    assert "It counts as soon as the LMS tells of somebody who has completed the course." in teacher.text
+    teacher.submit("/activate", {"scope": "all"})
+    body = grade_body()
+    body["data"]["activity"] = {"id": "any id", "title": "Biology 101", "type": "course"}
+    assert post(world, json.dumps(body).encode()).status_code == 202
+    world.work()
+    assert len(world.badgr.live_assertions()) == 1
+    # Whoever changes it finds it by the name that it has now.
+    teacher.follow(EDIT)
+    assert teacher.page.select_one("select[name=activity] option[selected]").text == "Biology 101 (course completed)"
+
+
+def test_a_module_is_named_as_one(world: World) -> None:
+    teacher = ready(world)
+    body = grade_body()
+    body["data"]["activity"] = {"id": "q", "title": "Cells", "type": "quiz"}
+    assert post(world, json.dumps(body).encode()).status_code == 202
+    world.work()
+    entered = {"badge_class": badge(teacher, "Algebra II"), "kind": "completed", "activity": "new_module"}
+    teacher.submit(FORM, entered | {"new_activity": "Cells"})
+    assert "Not known in the LMS yet: “Cells (module)”." in teacher.text
+    assert "sends a result for a module of exactly this name." in teacher.text
+    assert "The LMS has told of something else of this name, which does not count here" in teacher.text
+
+
+def test_activities_of_one_name_and_kind_are_told_apart(world: World) -> None:
+    teacher = ready(world)
+    with world.tools.database.write() as session:
+        for number, kind in enumerate(("lab", "quiz", "quiz")):
+            new = Activity(course_id=1, external_id=f"w{number}", title="Week", kind=kind, created_at=datetime.now(UTC))
+            session.add(new)
+        session.commit()
+    teacher.open(teacher.url)
+    labels = [o.text for o in teacher.page.select("select[name=activity] option") if "Week" in o.text]
+    assert labels == ["Week", "Week (1 of 2)", "Week (2 of 2)"]
+
+
+@pytest.mark.parametrize("family", ["canvas", "moodle"])
+def test_what_canvas_never_tells_is_said_beside_the_choice(world: World, family: str) -> None:
+    teacher = ready(world)
+    with world.tools.database.write() as session:
+        session.get_one(Platform, 1).family = family
+        session.commit()
+    teacher.open(teacher.url)
+    is_said = "Canvas does not tell when a single activity or module is completed" in teacher.text
+    assert is_said is (family == "canvas")
 
 
 @pytest.mark.parametrize("typed", ["Übung  1", " übung 1", "ÜBUNG 1"])
@@ -274,11 +346,24 @@ def test_a_rule_is_copied_to_another_course_asleep(world: World) -> None:
     there = world.launch(TEACHER, CHEMISTRY).follow("/rules/2")
     assert "Copied from another course: please look at it" in there.text
     assert "Quiz 1: not known here yet" in there.text
+    assert "Several are called so" not in there.text
     assert "Confirm it: switch it on for" in there.text
     there.submit("/activate", {"scope": "all"})
     assert "Copied from another course" not in there.text
     # It is there once.
     assert teacher.open(teacher.url).submit("/copy", {"target": target}).status == 409
+
+
+def test_a_copied_rule_says_that_a_name_means_several(world: World) -> None:
+    teacher = other_course(world)
+    with world.tools.database.write() as session:
+        new = Activity(course_id=1, external_id="q2", title="Quiz 1", kind="quiz", created_at=datetime.now(UTC))
+        session.add(new)
+        session.commit()
+    teacher.submit("/copy", {"target": option(teacher, "target", "Chemistry")})
+    there = world.launch(TEACHER, CHEMISTRY).follow("/rules/2")
+    assert "Quiz 1: not known here yet" in there.text
+    assert "Several are called so, here or in the former course: see whether this is the right one." in there.text
 
 
 def post_copy(world: World, visitor: Visitor, course: int, target: int) -> int:

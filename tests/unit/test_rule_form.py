@@ -84,6 +84,18 @@ def read(form: dict[str, str], present: Draft | None = None) -> RuleForm:
         ({"kind": "badge", "badge": "7", "activity": ""}, Draft(BadgeEarned(7))),
         ({"kind": "approved", "activity": ""}, Draft(Approved())),
         ({"activity": "new", "new_activity": " Lab 9 "}, Draft(ScoreAtLeast(-1, 80.0), {-1: "Lab 9"})),
+        (
+            {"kind": "completed", "activity": "new_module", "new_activity": "Unit 1"},
+            Draft(Completed(-1), {-1: "Unit 1"}, new_kinds={-1: "module"}),
+        ),
+        (
+            {"kind": "completed", "activity": "course"},
+            Draft(Completed(-1), {-1: "The whole course"}, new_kinds={-1: "course"}),
+        ),
+        (
+            {"activity": "course_grade"},
+            Draft(ScoreAtLeast(-1, 80.0), {-1: "Course grade"}, new_kinds={-1: "course_grade"}),
+        ),
         ({"counts_from": "2026-09-01T12:00"}, Draft(ScoreAtLeast(3, 80.0), counts_from=NOON)),
         ({"counts_until": "2026-09-01T14:00+02:00"}, Draft(ScoreAtLeast(3, 80.0), counts_until=NOON)),
         ({"grades": "all"}, Draft(ScoreAtLeast(3, 80.0), fully_graded=False)),
@@ -116,6 +128,11 @@ def test_good_forms(changes: dict[str, str], draft: Draft) -> None:
         ({"activity": "³"}, {"activity"}),
         ({"activity": "9" * 400}, {"activity"}),
         ({"activity": "new", "new_activity": "  "}, {"new_activity"}),
+        ({"activity": "new_module", "new_activity": ""}, {"new_activity"}),
+        ({"activity": "course"}, {"activity"}),
+        ({"kind": "points", "points": "5", "activity": "course"}, {"activity"}),
+        ({"kind": "completed", "activity": "course_grade"}, {"activity"}),
+        ({"kind": "submitted", "activity": "course_grade"}, {"activity"}),
         ({"kind": "badge", "badge": ""}, {"badge"}),
         ({"kind": "badge", "badge": "6"}, {"badge"}),
         ({"kind": "badge", "badge": "8"}, {"badge"}),
@@ -171,6 +188,16 @@ def test_the_same_new_name_is_one_activity() -> None:
         form |= {f"{number}.kind": "completed", f"{number}.activity": "new", f"{number}.new_activity": title}
     draft = read(form).draft
     assert draft == Draft(any_of(Completed(-1), Completed(-1), Completed(-2)), {-1: "Lab 9", -2: "Lab 10"})
+
+
+def test_a_module_and_an_activity_of_one_name_are_two() -> None:
+    form = {"badge_class": "b1", "kind": "group", "join": "all"}
+    for number, kind in enumerate(["new", "new_module", "new_module"]):
+        form |= {f"{number}.kind": "completed", f"{number}.activity": kind, f"{number}.new_activity": "Cells"}
+    draft = read(form).draft
+    assert draft is not None
+    assert draft.criteria == all_of(Completed(-1), Completed(-2), Completed(-2))
+    assert draft.new_kinds == {-2: "module"}
 
 
 def test_what_is_not_chosen_yet_is_a_gap_in_the_sentence() -> None:

@@ -5,28 +5,26 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from lti_tool.domain.naming import ACTIVITY, COURSE, COURSE_GRADE, MODULE, WHOLE_TITLES
 from lti_tool.models import Activity, BadgeClass, Course
 from lti_tool.services import drafts
 from lti_tool.services.drafts import Draft
+from lti_tool.services.reports.activities import label_of, labels_of
 from lti_tool.services.reports.preview import Preview, preview
 from lti_tool.services.standings import Subject
 
 NAMES = 10
+WHOLE_COURSE = "The whole course"
 # The first kinds stand first; what is not named here stands between, under its own word.
-KINDS = {
-    "activity": "Activities",
-    "module": "Modules",
-    "course": "The whole course",
-    "course_grade": "The whole course",
-}
-TITLE_NOTES = {"module": "module", "course": "course completed", "course_grade": "course grade"}
+KINDS = {ACTIVITY: "Activities", MODULE: "Modules", COURSE: WHOLE_COURSE, COURSE_GRADE: WHOLE_COURSE}
+NOT_KNOWN = "Not known in the LMS yet"
 
 
 @dataclass(frozen=True)
 class ActivityChoice:
-    """An activity to choose; its label says the kind where that is not plain."""
+    """An activity to choose, by our key, or by its kind where there is one in every course."""
 
-    id: int
+    id: int | str
     title: str
     label: str
 
@@ -38,36 +36,50 @@ class Offer:
     activities: dict[str, list[ActivityChoice]]
     badges: dict[int, str]
     own_badge_id: int | None
+    is_canvas: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known of the course but that there is one."""
+        return set(self.activities) <= {WHOLE_COURSE}
 
     @property
     def titles(self) -> dict[int, str]:
         """The titles of all activities."""
-        return {choice.id: choice.title for choices in self.activities.values() for choice in choices}
+        every = [choice for choices in self.activities.values() for choice in choices]
+        return {choice.id: choice.title for choice in every if isinstance(choice.id, int)}
 
 
 def editor_offer(session: Session, course_id: int, own_badge: int | str | None) -> Offer:
     """What a rule of this course can be made of; `own_badge` is the badge it awards: our key, or its id at Badgr."""
     course = session.get_one(Course, course_id)
-    columns = (Activity.id, Activity.title, Activity.kind, Activity.external_id)
-    query = select(*columns).where(Activity.course_id == course.id)
-    order = list(KINDS)
-    rows = sorted(
-        session.execute(query.order_by(Activity.title, Activity.id)),
-        key=lambda row: (order.index(row.kind) if row.kind in order[1:] else 0, row.kind != "activity", row.kind),
-    )
+    query = select(Activity).where(Activity.course_id == course.id).order_by(Activity.title, Activity.id)
+    found = session.scalars(query).all()
+    labels = labels_of(found)
     activities: dict[str, list[ActivityChoice]] = {}
-    unknown: list[ActivityChoice] = []
-    for row in rows:
-        if row.external_id is None:
-            unknown.append(ActivityChoice(row.id, row.title, row.title))
-            continue
-        note = TITLE_NOTES.get(row.kind)
-        choice = ActivityChoice(row.id, row.title, f"{row.title} ({note})" if note else row.title)
-        activities.setdefault(KINDS.get(row.kind, row.kind.capitalize()), []).append(choice)
-    if unknown:
-        # Last: a name that a teacher entered, perhaps wrongly.
-        activities["Not known in the LMS yet"] = unknown
-    return Offer(activities, drafts.offered_badges(session, course), _own(session, course, own_badge))
+    for one in sorted(found, key=_place):
+        activities.setdefault(_group(one), []).append(ActivityChoice(one.id, one.title, labels[one.id]))
+    # Of these there is one in every course, though nothing was told of it yet.
+    for kind, title in WHOLE_TITLES.items():
+        if kind not in {one.kind for one in found}:
+            choice = ActivityChoice(kind, title, label_of(title, kind))
+            activities.setdefault(WHOLE_COURSE, []).append(choice)
+    # Last: a name that a teacher entered, perhaps wrongly.
+    if unknown := activities.pop(NOT_KNOWN, None):
+        activities[NOT_KNOWN] = unknown
+    is_canvas = course.deployment.platform.is_canvas
+    return Offer(activities, drafts.offered_badges(session, course), _own(session, course, own_badge), is_canvas)
+
+
+def _group(activity: Activity) -> str:
+    if activity.external_id is None and activity.kind not in WHOLE_TITLES:
+        return NOT_KNOWN
+    return KINDS.get(activity.kind, activity.kind.capitalize())
+
+
+def _place(activity: Activity) -> tuple[int, bool, str]:
+    order = list(KINDS)
+    return order.index(activity.kind) if activity.kind in order[1:] else 0, activity.kind != ACTIVITY, activity.kind
 
 
 def live_preview(

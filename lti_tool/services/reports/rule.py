@@ -7,9 +7,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.badgr.types import Lifetime
-from lti_tool.domain.criteria import activities_of, badges_of, describe
+from lti_tool.domain.criteria import badges_of, describe
 from lti_tool.models import (
-    Activity,
     Award,
     AwardRun,
     Course,
@@ -24,6 +23,7 @@ from lti_tool.models import (
 from lti_tool.services import columns, copies, decisions, facts, rules, standings
 from lti_tool.services.copies import Target
 from lti_tool.services.drafts import Draft
+from lti_tool.services.reports.activities import NamedActivity, named_activities
 from lti_tool.services.reports.common import BadgeView, badge_view, label_of, state_of
 from lti_tool.services.reports.preview import Preview, PreviewPerson, people, preview
 
@@ -71,14 +71,6 @@ class VersionRow:
 
 
 @dataclass(frozen=True)
-class NamedActivity:
-    """An activity that a rule speaks of: known from the LMS, or only by the name that a teacher entered."""
-
-    title: str
-    is_known: bool
-
-
-@dataclass(frozen=True)
 class AwardRow:
     """An award in a list."""
 
@@ -100,7 +92,7 @@ class RuleReport:
     # For a copied rule that was never switched on.
     copied_activities: list[NamedActivity]
     # Those that no source has named yet: perhaps mistyped.
-    unknown_activities: list[str]
+    unknown_activities: list[NamedActivity]
     # When awards of a paused rule were taken back as a whole, which has paused it.
     undone_at: datetime | None
     # Other rules of the course for the same badge, by our key and sentence.
@@ -125,7 +117,7 @@ class Change:
 def rule_report(session: Session, course_id: int, rule_id: int, person_id: int) -> RuleReport:
     """The page of a rule of this course, for this teacher; raises NotFoundError."""
     rule = rules.find(session, course_id, rule_id)
-    named = _named_activities(session, rule)
+    named = named_activities(session, rule)
     is_asleep = rule.copied_from_id is not None and rule.activated_at is None
     return RuleReport(
         rule=_rule_view(session, rule),
@@ -134,7 +126,7 @@ def rule_report(session: Session, course_id: int, rule_id: int, person_id: int) 
         awards=_awards(session, rule),
         copied_activities=named if is_asleep else [],
         undone_at=_undone_at(session, rule) if rule.status is RuleStatus.PAUSED else None,
-        unknown_activities=[activity.title for activity in named if not activity.is_known],
+        unknown_activities=[activity for activity in named if not activity.is_known],
         twins=_twins(session, rule),
         to_approve=session.scalar(
             select(func.count()).select_from(decisions.waiting_for_approval(course_id, rule.id).subquery())
@@ -227,14 +219,6 @@ def _versions(session: Session, rule: Rule) -> list[VersionRow]:
             awards=counts.get(version.id, 0),
         )
         for version in found
-    ]
-
-
-def _named_activities(session: Session, rule: Rule) -> list[NamedActivity]:
-    query = select(Activity.title, Activity.external_id).where(Activity.id.in_(activities_of(rule.criteria)))
-    return [
-        NamedActivity(title, external_id is not None)
-        for title, external_id in session.execute(query.order_by(Activity.title))
     ]
 
 
