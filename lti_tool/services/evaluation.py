@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lti_tool.domain.criteria import badges_of
-from lti_tool.domain.decision import Decision, decide
+from lti_tool.domain.decision import Decision, Reason, decide, last_day
 from lti_tool.models import Award, AwardRun, AwardStatus, Course, Enrolment, OnFall, RevokedBy, Rule, RuleStatus
 from lti_tool.models.award import FELL
 from lti_tool.services import awarding, chains, facts, revocation
@@ -111,7 +112,7 @@ def _notice_falls(
     for award in own:
         decision = _decision(award, book)
         if not decision.earned:
-            if not decision.still_earned(_met_before(award)):
+            if not decision.still_earned(_met_before(award, decision, book)):
                 _fall(session, award, decision.detail, now)
         elif award.fell_at is not None and award.fall_kept_at is None:
             award.fell_at, award.fall_detail = None, None
@@ -127,9 +128,19 @@ def _decision(award: Award, book: FactBook) -> Decision:
     return by_now if by_now.earned else by_then
 
 
-def _met_before(award: Award) -> list[bool]:
-    """Which conditions were met when the badge was earned, in order."""
-    return [bool(reason["met"]) for reason in award.reasons if not reason["group"]]
+def _met_before(award: Award, decision: Decision, book: FactBook) -> list[bool]:
+    """Which conditions were met when the badge was earned, in order.
+
+    Not those that were met by the very result which is too late now: more time was given for it, and taken back.
+    """
+    until = last_day(award.rule_version.ask, book.of(award.rule_id, award.person_id))
+
+    def is_late(then: dict[str, Any], reason: Reason) -> bool:
+        at = reason.occurred_at
+        return until is not None and at is not None and at > until and then["occurred_at"] == at.isoformat()
+
+    stored = [reason for reason in award.reasons if not reason["group"]]
+    return [then["met"] and not is_late(then, now) for then, now in zip(stored, decision.reasons, strict=True)]
 
 
 def _book_of_versions(session: Session, course: Course, awards: Sequence[Award], book: FactBook) -> FactBook:

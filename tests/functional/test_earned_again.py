@@ -9,10 +9,11 @@ from sqlalchemy import select, update
 from lti_tool.domain.criteria import BadgeEarned, Completed, ScoreAtLeast, all_of, any_of
 from lti_tool.domain.launch import Role
 from lti_tool.lti.nrps import Member, Roster
-from lti_tool.models import Enrolment, OnFall, Repeat, Rule, RuleStatus
-from lti_tool.services import by_hand, evaluation, members, rules, runs
+from lti_tool.models import Enrolment, ExceptionKind, OnFall, Repeat, Rule, RuleException, RuleStatus
+from lti_tool.services import by_hand, evaluation, exceptions, members, rules, runs
 from lti_tool.services.by_hand import Line
 from lti_tool.services.drafts import Draft
+from lti_tool.services.exceptions import Grant
 from lti_tool.services.reports.explanation import explain
 from tests.scene import START, Scene, remote_badge
 
@@ -252,3 +253,35 @@ def test_the_results_themselves_are_not_published(scene: Scene) -> None:
     (award,) = scene.awards("lea")
     assert award.revocation_reason == "The results do not earn it any more."
     assert any("10 % reached" in step.text for step in award.steps)
+
+
+def test_an_early_result_keeps_its_badge_when_more_time_is_taken_back(scene: Scene) -> None:
+    key = quiz_rule(scene, counts_until=START + timedelta(hours=1), on_fall=OnFall.REVOKE)
+    scene.grade("lea", "quiz", 10)
+    scene.issue()
+    for given in (True, False):
+        assert take_time(scene, key, given=given) == ["issued"]
+
+
+def test_a_late_result_loses_its_badge_when_more_time_is_taken_back(scene: Scene) -> None:
+    key = quiz_rule(scene, counts_until=START + timedelta(hours=1), on_fall=OnFall.REVOKE)
+    scene.now = START + timedelta(hours=2)
+    take_time(scene, key, given=True)
+    scene.grade("lea", "quiz", 10)
+    scene.issue()
+    assert scene.statuses("lea") == ["issued"]
+    assert take_time(scene, key, given=False) == ["revoking"]
+
+
+def take_time(scene: Scene, rule_id: int, *, given: bool) -> list[str]:
+    """Give Lea more time, or take it back."""
+    (lea,) = scene.person_ids("lea")
+    if given:
+        more = Grant(ExceptionKind.EXTENSION, until=START + timedelta(hours=9))
+        exceptions.grant(scene.tools, scene.course_id, rule_id, [lea], more, scene.teacher_id, scene.now)
+    else:
+        with scene.tools.database.read() as session:
+            key = session.scalars(select(RuleException.id)).one()
+        exceptions.take_back(scene.tools, scene.course_id, rule_id, key, scene.now)
+    scene.settle()
+    return scene.statuses("lea")
