@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import hypothesis
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
@@ -16,6 +17,9 @@ from tests.http_server import AnsweringServer
 from tests.postgresql import private_postgresql
 
 TEMPLATE = "migrated"
+# A machine that stalls for a moment is no fault of what is tested.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

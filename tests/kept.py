@@ -31,6 +31,8 @@ _one_at_a_time = threading.Lock()
 def tools(settings: Settings) -> Toolbox:
     """What the use cases work with, on an engine that knows its statements from earlier tests."""
     database = _database(settings.database_url)
+    # A request that came late in the test before may have left a connection to a database that is gone.
+    database.dispose()
     database.waker = lambda kind, row_id, at: None
     return replace(create_tools(settings), database=database)
 

@@ -178,7 +178,8 @@ def _wait_until_ready(server: subprocess.Popen[bytes], tool_url: str) -> None:
         try:
             if requests.get(f"{tool_url}/readyz", timeout=5).ok:
                 return
-        except requests.ConnectionError:
+        except requests.RequestException:
+            # It listens before it answers.
             pass
         time.sleep(0.1)
     raise click.ClickException(f"The tool was not ready within {START_SECONDS} seconds; its log is above.")

@@ -91,7 +91,8 @@ def open_awards(
             wanted.setdefault((rule.badge_class_id, earning.enrolment.person_id, number), earning)
     session.flush()
     opened: list[Award] = []
-    for some in chunks(list(wanted)):
+    # In one order for everybody, so that two courses never wait for each other.
+    for some in chunks(sorted(wanted)):
         rows = [dict(zip(KEY, key, strict=True)) | _new(wanted[key], now, run) for key in some]
         ids = insert_all_absent(session, Award, KEY, rows)
         awards = session.scalars(select(Award).where(Award.id.in_(ids)).order_by(Award.id)).all()

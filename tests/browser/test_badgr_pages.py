@@ -207,6 +207,7 @@ def test_a_learner_takes_a_badge_along(world: World, context: BrowserContext, sh
     page = context.new_page()
     frame = open_badges(page, world, LEARNER)
     frame.get_by_role("link", name="Where your badges go").click()
+    expect(frame.get_by_role("link", name="Connect an account")).to_be_visible()
     check(page, shoot, "1-accounts")
     with context.expect_page() as opened:
         frame.get_by_role("link", name="Connect an account").click()

@@ -36,7 +36,7 @@ def strict(world: World, tmp_path: Path, playwright: Playwright, chromium_path: 
 def open_frame(context: BrowserContext, world: World, sub: str, more: str = "") -> Page:
     # The frame goes from the tool to the LMS and back to the tool. If it is back before Playwright has noticed that it
     # had left, Playwright sees nothing of it any more: so the LMS's page on the way stays for a moment.
-    world.lms.faults.add(Fault("^/static/launch.js$", "delay", delay=0.7, times=2))
+    world.lms.faults.add(Fault("^/static/launch.js$", "delay", delay=1.5, times=2))
     page = context.new_page()
     page.goto(f"{world.lms_url}/courses/{BIOLOGY}/badges?as={sub}{more}")
     return page

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,10 @@ def test_a_worker_is_killed(world: World, moment: str) -> None:
 def test_a_worker_is_killed_while_it_renews_the_connection(world: World) -> None:
     teacher = world.ready_course()
     world.badgr.end_access_tokens()
+    with world.tools.database.write() as session:
+        # Nothing else is due at Badgr: it is the award that needs a new token.
+        session.execute(update(Connection).values(changes_checked_at=datetime.now(UTC)))
+        session.commit()
     world.badgr.faults.add(Fault("/o/token", "delay", "POST", after_work=True, delay=30))
     with worker(world) as first:
         world.grade(LEARNER, score=10)

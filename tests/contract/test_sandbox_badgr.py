@@ -162,7 +162,7 @@ def test_failures_put_the_address_in_backoff() -> None:
         assert badgr.post_token(grant_type="refresh_token", refresh_token="nope").status_code == 400
         good = badgr.post_token(grant_type="refresh_token", refresh_token=badgr.state.tokens[-1].refresh)
         agree(good, 5, "a GOOD refresh token of another user while the address is in backoff")
-        assert good.json()["expires"] == 2
+        assert good.json()["expires"] in (1, 2)
         assert badgr.call("GET", "/v2/users/self").status_code == 200
 
 

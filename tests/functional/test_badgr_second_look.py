@@ -209,7 +209,7 @@ def test_a_renewal_while_it_is_disconnected_leaves_no_grant(world: World) -> Non
         row = session.scalars(select(Connection)).one()
     token = world.tools.vault.open(row.sealed_access_token)
     world.badgr.end_access_tokens()
-    world.badgr.faults.add(Fault("/o/revoke_token/", "delay", delay=1.0))
+    world.badgr.faults.add(Fault("/o/revoke_token/", "delay", delay=4.0))
     with ThreadPoolExecutor(1) as other:
         running = other.submit(grants.disconnect, world.tools, row.id, "Terry", now())
         while not world.badgr.faults.are_over:
@@ -244,7 +244,7 @@ def test_a_renewal_of_the_account_before_does_not_come_back_to_life(world: World
     world.badgr.end_access_tokens()
     tab = connect_tab(world, learner).submit("/badgr/begin")
     lea = next(user for user in world.badgr.users.values() if user.name == "Lea Learner")
-    world.badgr.faults.add(Fault("/o/token", "delay", after_work=True, delay=1.0))
+    world.badgr.faults.add(Fault("/o/token", "delay", after_work=True, delay=4.0))
     with ThreadPoolExecutor(1) as other:
         running = other.submit(backpacks.badges, world.tools, row.person_id, row.id, now())
         while not world.badgr.faults.are_over:

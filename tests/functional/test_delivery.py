@@ -39,9 +39,9 @@ FAULTS = {
     "redirect to maintenance": Fault(ASSERTIONS, method=POST, status=302, headers={"Location": "/maintenance"}),
     "look-up fails": Fault(ASSERTIONS, method=GET),
     "look-up is nonsense": Fault(ASSERTIONS, method=GET, status=200, body=HTML),
-    "timeout before": Fault(ASSERTIONS, "delay", POST, delay=2),
-    "timeout after": Fault(ASSERTIONS, "delay", POST, after_work=True, delay=2),
-    "timeout of the look-up": Fault(ASSERTIONS, "delay", GET, delay=2),
+    "timeout before": Fault(ASSERTIONS, "delay", POST, delay=5),
+    "timeout after": Fault(ASSERTIONS, "delay", POST, after_work=True, delay=5),
+    "timeout of the look-up": Fault(ASSERTIONS, "delay", GET, delay=5),
     "reset of the look-up": Fault(ASSERTIONS, "reset", GET),
     "truncated look-up": Fault(ASSERTIONS, "truncate", GET, after_work=True),
     "429 without a time": Fault(ASSERTIONS, method=POST, status=429, body="{}"),
@@ -56,7 +56,7 @@ FAULTS = {
 @pytest.fixture
 def world(database_url: str, tmp_path: Path) -> Iterator[World]:
     """A tool that does not wait long for Badgr."""
-    with running_world(database_url, tmp_path, badgr_timeout_seconds=1) as world:
+    with running_world(database_url, tmp_path, badgr_timeout_seconds=3) as world:
         yield world
 
 
@@ -164,7 +164,7 @@ def test_while_one_worker_is_sending_another_keeps_away(world: World) -> None:
     world.ready_course()
     world.grade(LEARNER, score=9)
     now = datetime.now(UTC)
-    world.badgr.faults.add(Fault(ASSERTIONS, "delay", POST, after_work=True, delay=0.7))
+    world.badgr.faults.add(Fault(ASSERTIONS, "delay", POST, after_work=True, delay=2.0))
     with ThreadPoolExecutor(1) as first_worker:
         first = first_worker.submit(world.work)
         while not world.held_by(LEARNER_ADDRESS):
@@ -180,7 +180,7 @@ def test_a_worker_that_comes_too_late_does_not_write_over_the_outcome(world: Wor
     world.ready_course()
     world.grade(LEARNER, score=9)
     # The first worker is so slow that its lease runs out; then Badgr's late answer is a refusal.
-    world.badgr.faults.add(Fault(ASSERTIONS, method=POST, status=400, body="{}", delay=0.7))
+    world.badgr.faults.add(Fault(ASSERTIONS, method=POST, status=400, body="{}", delay=2.0))
     with ThreadPoolExecutor(1) as first_worker:
         first = first_worker.submit(world.work)
         while not world.badgr.faults.are_over:

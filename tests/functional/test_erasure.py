@@ -70,7 +70,7 @@ def earned(world: World) -> None:
         granted = {"kind": ExceptionKind.EXTENSION, "until": now(), "note": "Lea was ill"}
         made = {"created_by_id": session.get_one(Rule, 1).created_by_id, "created_at": now()}
         session.add(RuleException(rule_id=1, person_id=key["person_id"], **granted, **made))
-        visit = {"user_name": "Lea", "addresses": [LEARNER_ADDRESS], "expires_at": now().replace(year=2100)}
+        visit = {"user_name": "Lea", "addresses": [LEARNER_ADDRESS], "expires_at": datetime(2100, 1, 1, tzinfo=UTC)}
         session.add(LearnerVisit(session_digest="x", **visit))
         session.commit()
 

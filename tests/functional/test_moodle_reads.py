@@ -93,11 +93,13 @@ def test_grades_and_completion_are_found(world: World) -> None:
     world.launch(TEACHER)
     pull(world)
     at = world.lms.grades[BIOLOGY, EARLY, "quiz-1"].at
-    hour_ago = world.lms.grades[BIOLOGY, EARLY, "essay"].at.replace(microsecond=0)
+    hour_ago, total_at = (
+        world.lms.grades[BIOLOGY, EARLY, item].at.replace(microsecond=0) for item in ("essay", COURSE_ITEM)
+    )
     assert known(world, EARLY) == {
         "moodle:item:200": ("Quiz 1", "quiz", GradeFact(at, 9, 10)),
         "moodle:item:202": ("Essay", "assign", GradeFact(hour_ago, 60, 100, released=False)),
-        f"moodle:item:{TOTAL}": ("Course grade", "course_grade", GradeFact(hour_ago, 88.5, 100)),
+        f"moodle:item:{TOTAL}": ("Course grade", "course_grade", GradeFact(total_at, 88.5, 100)),
         "moodle:cm:1200": ("Quiz 1 (completion)", "quiz", ActivityProgress.COMPLETED),
         "moodle:cm:1201": ("Lab 2 (completion)", "lesson", ActivityProgress.COMPLETED),
         "moodle:cm:1202": ("Essay (completion)", "assign", ActivityProgress.COMPLETED),
@@ -268,7 +270,7 @@ def test_what_an_event_told_by_half_is_completed_by_a_read_soon(world: World, re
     # A whole class may be graded at once: it is read once, a minute later.
     due = course(world).pull_due_at
     assert due is not None
-    assert timedelta(seconds=50) < due - datetime.now(UTC) <= pulls.FLOCK
+    assert timedelta(seconds=20) < due - datetime.now(UTC) <= pulls.FLOCK
     tell(world, moodle_event(CLOSE, GradeFact(told_at + timedelta(seconds=1), 8, None)))
     assert course(world).pull_due_at == due
     assert pulls.pull(world.tools, 1, due) is not None

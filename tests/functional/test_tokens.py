@@ -122,7 +122,7 @@ def test_whoever_connects_again_while_the_old_grant_is_refused_stays_connected(w
 def test_disconnecting_in_the_middle_of_a_renewal_leaves_no_token_behind(world: World) -> None:
     teacher = world.ready_course()
     world.badgr.end_access_tokens()
-    world.badgr.faults.add(Fault("/o/token", "delay", after_work=True, delay=1))
+    world.badgr.faults.add(Fault("/o/token", "delay", after_work=True, delay=4))
     known = len(world.badgr.tokens)
     world.grade(LEARNER, score=9)
     with working(world):

@@ -40,7 +40,7 @@ DUPLICATE = '{"validationErrors": ["A previous award of this badge already exist
 
 @pytest.fixture
 def client(server: AnsweringServer) -> BadgrClient:
-    return BadgrClient(server.url, "token", new_session(allow_private_addresses=True), timeout=(0.5, 0.3))
+    return BadgrClient(server.url, "token", new_session(allow_private_addresses=True), timeout=(5, 10))
 
 
 def failed_award(client: BadgrClient) -> BadgrError:
@@ -133,8 +133,9 @@ def test_badgrs_own_words_are_kept(server: AnsweringServer, client: BadgrClient)
     assert "Enter a valid address." in caught.advice
 
 
-def test_a_slow_server_is_in_doubt(server: AnsweringServer, client: BadgrClient) -> None:
+def test_a_slow_server_is_in_doubt(server: AnsweringServer) -> None:
     wait = threading.Event()
+    client = BadgrClient(server.url, "token", new_session(allow_private_addresses=True), timeout=(5, 0.3))
 
     def slow(request: Request) -> Response:
         wait.wait(5)
