@@ -135,20 +135,23 @@ def _ensure(client: BadgrClient, job: Job) -> tuple[Assertion | None, str]:
             return found, "Badgr had it already when we sent it."
         raise
     except BadgrError as error:
-        if error.in_doubt and (found := _look_up(client, job, job.award.recipient)):
+        if error.in_doubt and (found := _look_up(client, job, job.award.recipient, was_sent=True)):
             return found, f"Badgr's answer got lost ({error.advice}), but the badge is there."
         raise
 
 
-def _look_up(client: BadgrClient, job: Job, address: str) -> Assertion | None:
+def _look_up(client: BadgrClient, job: Job, address: str, *, was_sent: bool = False) -> Assertion | None:
     """The live assertion, else one that was made for this award and is revoked or over: that is not awarded again."""
     told = client.find_assertions(job.badge_class_id, address)
     # When it was made is told by the server's clock, which its answer has just shown; when it was earned, by ours.
     opened_at = job.opened_at - client.clock_behind
     found = [assertion for assertion in told if assertion.entity_id not in job.former]
     newer = [a for a in found if a.created_at is not None and a.created_at >= opened_at]
+    # Where Badgr does not say when it was made, one that we do not know may be what we sent, once we have sent it.
+    undated = [a for a in found if a.created_at is None and (was_sent or job.attempt > 1)]
     others = job.of_others if job.is_unsure_of(address) else frozenset()
-    live = [a for a in (newer if job.award.allow_duplicate else found) if a.is_live and a.entity_id not in others]
+    candidates = newer + undated if job.award.allow_duplicate else found
+    live = [a for a in candidates if a.is_live and a.entity_id not in others]
     ours = [a for a in newer if not a.is_live and a.entity_id not in job.of_others]
     return min(live or ours, key=lambda assertion: assertion.entity_id, default=None)
 
@@ -171,7 +174,8 @@ def _record(tools: Toolbox, job: Job, assertion: Assertion | None, story: str, n
         "open_badge_id": assertion.open_badge_id,
         "image_url": assertion.image,
         "issued_at": assertion.issued_on or now,
-        "expires_at": assertion.expires,
+        # What the answer does not say is what we have sent.
+        "expires_at": assertion.expires if "expires" in assertion.told else job.award.expires,
         "checked_at": now,
     }
     if assertion.revoked:
