@@ -47,7 +47,7 @@ def request(tools: Toolbox, course_id: int, award_id: int, reason: str, actor: s
         award = awarding.find(session, course_id, award_id, lock=True)
         if award.status in (AwardStatus.REVOKING, AwardStatus.REVOKED) or award.revocation_reason:
             raise ConflictError("This award is revoked already. Reload its page.")
-        if was_sent(award) and not award.course.may_edit_badges:
+        if was_sent(award) and not award.may_be_revoked:
             raise ConflictError(issuers.STAFF_ONLY)
         start(session, award, reason, actor, RevokedBy.TEACHER, now)
         session.commit()
@@ -79,7 +79,7 @@ def start_all(session: Session, awards: Sequence[Award], reason: str, actor: str
 def _start(session: Session, award: Award, reason: str, actor: str, by: RevokedBy, now: datetime) -> bool:
     if award.status in (AwardStatus.REVOKING, AwardStatus.REVOKED) or award.revocation_reason:
         return False
-    if was_sent(award) and not award.course.may_edit_badges:
+    if was_sent(award) and not award.may_be_revoked:
         if award.advice != issuers.STAFF_ONLY:
             award.advice = issuers.STAFF_ONLY
             awarding.add_step(session, award, "failed", f"{actor} wants to revoke it. {issuers.STAFF_ONLY}", now)
