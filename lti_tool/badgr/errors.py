@@ -16,13 +16,13 @@ from lti_tool.badgr.types import kept
 
 # Seconds; no server of these asks for more (BADGR.md §1.6), and nonsense must not stop anything for a year.
 LONGEST_WAIT = 3600.0
+NOT_FOUND = (
+    "Badgr says it is not there, or the connected account may not use it. Check the role of that account in the issuer."
+)
 # Any of these makes a refusal Badgr's own.
 ENVELOPE = ("status", "result", "fieldErrors", "validationErrors")
 # Said of what workers do; pages say something else in its place.
 TRIED_AGAIN = "It is tried again by itself"
-NOT_FOUND = (
-    "Badgr says it is not there, or the connected account may not use it. Check the role of that account in the issuer."
-)
 DUPLICATE = "previous award of this badge already exists"
 
 

@@ -65,6 +65,8 @@ def test_only_what_badgr_has_is_said_to_be_issued(world: World, body: str, after
     world.badgr.faults.add(Fault(AWARDS, method="POST", status=201, body=answer, after_work=after_work))
     world.grade(LEARNER, score=9)
     world.work()
+    # No worker has broken off.
+    assert world.award_of(LEARNER).status is not AwardStatus.SENDING
     tick(world)
     issued(world)
 
