@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from lti_tool.badgr.types import id_of, kept, web_address
+
 
 @dataclass(frozen=True)
 class Assertion:
@@ -22,6 +24,8 @@ class Assertion:
     revocation_reason: str = ""
     created_at: datetime | None = None
     expires: datetime | None = None
+    # The members that the answer had: what it leaves out is not said to be gone.
+    told: frozenset[str] = frozenset()
 
     @property
     def is_live(self) -> bool:
@@ -35,31 +39,41 @@ class Assertion:
             return hashlib.sha256((address + self.salt).encode()).hexdigest() == hashed
         return self.recipient.casefold() == address.casefold()
 
+    def is_of_another(self, address: str) -> bool:
+        """Whether it says for certain that it is not this address's: a hash without its salt says nothing."""
+        is_readable = bool(self.recipient) and (bool(self.salt) or not self.recipient.startswith("sha256$"))
+        return is_readable and not self.belongs_to(address)
+
     @classmethod
     def parse(cls, told: Mapping[str, Any]) -> "Assertion":
         """Read an assertion; raises KeyError, TypeError or ValueError when it is not one."""
         recipient = told.get("recipient") or {}
         return cls(
-            entity_id=str(told["entityId"]),
-            open_badge_id=str(told.get("openBadgeId") or ""),
+            entity_id=id_of(told),
+            open_badge_id=web_address(told.get("openBadgeId")),
             badge_class_id=str(told.get("badgeclass") or ""),
             recipient=str(recipient.get("plaintextIdentity") or recipient.get("identity") or ""),
             salt=str(recipient.get("salt") or ""),
-            image=told.get("image"),
+            image=web_address(told.get("image")) or None,
             issued_on=_moment(told.get("issuedOn")),
             revoked=bool(told.get("revoked")),
-            revocation_reason=str(told.get("revocationReason") or ""),
+            revocation_reason=kept(str(told.get("revocationReason") or "")),
             created_at=_moment(told.get("createdAt")),
             expires=_moment(told.get("expires")),
+            told=frozenset(told),
         )
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What has changed at the server; `until` is where to go on next time, in the server's own words."""
+    """What has changed at the server; `until` is where to go on next time, in the server's own words.
+
+    `odd` counts the entries that could not be understood: one of them keeps nobody from learning of the others.
+    """
 
     assertions: tuple[Assertion, ...]
     until: str
+    odd: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,8 +103,8 @@ class BackpackBadge:
             name=str((badge or {}).get("name") or "A badge"),
             description=str((badge or {}).get("description") or ""),
             issuer_name=str(issuer.get("name") or "") if isinstance(issuer, Mapping) else "",
-            image=_web_address(told.get("image")) or _web_address((badge or {}).get("image")) or None,
-            url=_web_address(told.get("openBadgeId")),
+            image=web_address(told.get("image")) or web_address((badge or {}).get("image")) or None,
+            url=web_address(told.get("openBadgeId")),
             issued_on=_moment(told.get("issuedOn")),
             revoked=bool(told.get("revoked")),
         )
@@ -110,14 +124,11 @@ class NewAward:
     allow_duplicate: bool = False
 
 
-def _web_address(told: object) -> str:
-    """An address that a page may show: whoever issued the badge has written it. Empty for anything else."""
-    found = told.get("id") if isinstance(told, Mapping) else told
-    return found if isinstance(found, str) and found.startswith(("https://", "http://")) else ""
-
-
 def _moment(text: object) -> datetime | None:
     if not isinstance(text, str):
         return None
     moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a moment before or after all years") from None

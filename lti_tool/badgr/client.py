@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 import requests
 
 from lti_tool.badgr import bodies
 from lti_tool.badgr.assertions import Assertion, BackpackBadge, Changes, NewAward
-from lti_tool.badgr.errors import TRIED_AGAIN, NonsenseAnswerError, body_of, from_exception, from_response
+from lti_tool.badgr.errors import TRIED_AGAIN, NonsenseAnswerError, ahead_of, body_of, from_exception, from_response
 from lti_tool.badgr.types import BadgeClass, Issuer, NewBadgeClass, NewIssuer, Profile
 
 Parsed = TypeVar("Parsed")
@@ -19,6 +18,8 @@ TIMEOUT = (5.0, 30.0)
 PAGE_SIZE = 100
 MAXIMUM_PAGES = 1000
 LONGEST_REASON = 255
+# A clock that was never set says 1970; before that, what it says is no time at all.
+LONGEST_BEHIND = timedelta(days=36_500)
 
 
 class BadgrClient:
@@ -91,23 +92,27 @@ class BadgrClient:
     def revoke(self, assertion_id: str, reason: str) -> Assertion:
         """Revoke an assertion; editors and owners only, staff gets NotFoundError (BADGR.md §6.5)."""
         path, body = f"/v2/assertions/{quote(assertion_id, safe='')}", {"revocation_reason": reason[:LONGEST_REASON]}
-        return self._one("DELETE", path, Assertion.parse, body)
+        revoked = self._one("DELETE", path, Assertion.parse, body)
+        if not revoked.revoked:
+            raise _nonsense(wrote=True)
+        return revoked
 
     def changed_assertions(self, since: str) -> Changes:
         """What has changed since a moment in the server's words (`GET /v2/assertions/changed`), all pages."""
         url: str | None = f"{self._api_url}/v2/assertions/changed?since={quote(since, safe='')}"
-        found: list[Assertion] = []
+        found: list[Assertion | None] = []
         until = since
         for _ in range(MAXIMUM_PAGES):
             if url is None:
-                return Changes(tuple(found), until)
-            body = self._body("GET", url, wrote=False)
-            found += [_parsed(entry, Assertion.parse, wrote=False) for entry in _result(body, wrote=False)]
+                good = tuple(filter(None, found))
+                return Changes(good, until, len(found) - len(good))
+            body = body_of(self._answer("GET", url, wrote=False))
+            found += [_assertion_or_none(entry) for entry in _result(body, wrote=False)]
             # Only the first answer's time: what happens while the pages are read must come again.
             until = until if until != since else str(body.get("timestamp") or since)
             paging = body.get("pagination") or {}
-            url = paging.get("nextResults") if isinstance(paging, dict) and paging.get("hasNext") else None
-            self._check_origin(url)
+            next_url = paging.get("nextResults") if isinstance(paging, dict) and paging.get("hasNext") else None
+            url = self._next(url, next_url) if next_url else None
         raise _nonsense(wrote=False)
 
     def backpack(self) -> list[BackpackBadge]:
@@ -121,7 +126,11 @@ class BadgrClient:
     def award(self, badge_class_id: str, award: NewAward) -> Assertion:
         """Award a badge once (`POST /v2/badgeclasses/{id}/assertions`); DuplicateAwardError if it is there already."""
         path = f"/v2/badgeclasses/{quote(badge_class_id, safe='')}/assertions"
-        return self._one("POST", path, Assertion.parse, bodies.award(award, datetime.now(UTC) - self.clock_behind))
+        body = bodies.award(award, datetime.now(UTC) - self.clock_behind)
+        made = self._one("POST", path, Assertion.parse, body)
+        if made.is_of_another(award.recipient.strip().lower()):
+            raise _nonsense(wrote=True)
+        return made
 
     def _one(
         self,
@@ -145,26 +154,32 @@ class BadgrClient:
             yield from result
             if next_url is None:
                 return
-            self._check_origin(next_url)
-            url = next_url
+            url = self._next(url, next_url)
         raise _nonsense(wrote=False)
 
-    def _check_origin(self, url: str | None) -> None:
-        # The token goes to the server that it belongs to and to nobody else.
-        if url is not None and _origin(url) != _origin(self._api_url):
+    def _next(self, present: str, told: object) -> str:
+        """The next page at our own address of the API, whatever host the server says.
+
+        Behind a proxy it may know itself by another name, or without TLS; and the token goes to nobody else.
+        """
+        try:
+            there, here = urlsplit(urljoin(present, str(told))), urlsplit(self._api_url)
+        except ValueError:
+            raise _nonsense(wrote=False) from None
+        path = there.path if there.path.startswith(f"{here.path}/") else f"{here.path}/{there.path.lstrip('/')}"
+        url = urlunsplit((here.scheme, here.netloc, path, there.query, ""))
+        if url == present:
             raise _nonsense(wrote=False)
+        return url
 
     def _call(
         self, method: str, url: str, *, wrote: bool, json: dict[str, Any] | None = None
     ) -> tuple[list[dict[str, Any]], str | None]:
         response = self._answer(method, url, wrote=wrote, json=json)
-        return _result(body_of(response), wrote=wrote), response.links.get("next", {}).get("url")
-
-    def _body(self, method: str, url: str, *, wrote: bool) -> dict[str, Any]:
-        body = body_of(self._answer(method, url, wrote=wrote))
-        if not isinstance(body, dict):
+        result = _result(body_of(response), wrote=wrote)
+        if not all(isinstance(entry, dict) for entry in result):
             raise _nonsense(wrote)
-        return body
+        return result, response.links.get("next", {}).get("url")
 
     def _answer(self, method: str, url: str, *, wrote: bool, json: dict[str, Any] | None = None) -> requests.Response:
         try:
@@ -179,11 +194,23 @@ class BadgrClient:
         return response
 
 
-def _result(body: Any, *, wrote: bool) -> list[dict[str, Any]]:
+def _result(body: Any, *, wrote: bool) -> list[Any]:
+    """What an envelope holds; not every server has a `status` in it (BADGR.md §0)."""
     result = body.get("result") if isinstance(body, dict) else None
-    if not isinstance(result, list) or not all(isinstance(entry, dict) for entry in result):
+    if not isinstance(result, list):
         raise _nonsense(wrote)
+    status = body.get("status")
+    if isinstance(status, dict) and status.get("success") is False:
+        advice = f"Badgr says that this did not work: {status.get('description')}"[:500]
+        raise NonsenseAnswerError(f"{advice}. {TRIED_AGAIN}.", in_doubt=wrote)
     return result
+
+
+def _assertion_or_none(entry: Any) -> Assertion | None:
+    try:
+        return _parsed(entry, Assertion.parse, wrote=False)
+    except NonsenseAnswerError:
+        return None
 
 
 def _parsed(entry: dict[str, Any], parse: Callable[[dict[str, Any]], Parsed], *, wrote: bool) -> Parsed:
@@ -200,14 +227,5 @@ def _nonsense(wrote: bool) -> NonsenseAnswerError:
 
 def _behind(told: str | None) -> timedelta:
     """How far a clock that tells this `Date` is behind ours; nothing if it is ahead or not told (RFC 9110 §6.6.1)."""
-    try:
-        moment = parsedate_to_datetime(told or "")
-    except ValueError:
-        return timedelta(0)
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    return max(timedelta(0), datetime.now(UTC) - moment)
-
-
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc
+    ahead = ahead_of(told or "", datetime.now(UTC))
+    return -ahead if ahead is not None and -LONGEST_BEHIND < ahead < timedelta(0) else timedelta(0)

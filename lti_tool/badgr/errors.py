@@ -5,15 +5,22 @@ Decided by status *and* body, never by content type: Badgr sends JSON errors as 
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from lti_tool.badgr.types import kept
+
 # Seconds; no server of these asks for more (BADGR.md §1.6), and nonsense must not stop anything for a year.
 LONGEST_WAIT = 3600.0
+NOT_FOUND = (
+    "Badgr says it is not there, or the connected account may not use it. Check the role of that account in the issuer."
+)
+# Any of these makes a refusal Badgr's own.
+ENVELOPE = ("status", "result", "fieldErrors", "validationErrors")
 # Said of what workers do; pages say something else in its place.
 TRIED_AGAIN = "It is tried again by itself"
 DUPLICATE = "previous award of this badge already exists"
@@ -32,8 +39,8 @@ class BadgrError(Exception):
         in_doubt: bool = False,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(advice)
-        self.advice = advice
+        self.advice = kept(advice)
+        super().__init__(self.advice)
         self.status = status
         self.in_doubt = in_doubt
         self.retry_after = retry_after
@@ -51,8 +58,12 @@ class ServerFaultError(BadgrError):
     retryable = True
 
 
+class BlockedError(ServerFaultError):
+    """A refusal that is not Badgr's own: what stands before it (a proxy, a firewall) did not let the call through."""
+
+
 class NonsenseAnswerError(BadgrError):
-    """The answer says success but is not what the API promises."""
+    """The answer says success but is not what the API promises, or says in its envelope that there was none."""
 
     retryable = True
 
@@ -122,9 +133,11 @@ def from_response(response: requests.Response, *, wrote: bool) -> BadgrError:
         return throttled(response)
     if status == 401:
         return UnauthorizedError("Badgr does not accept the access token.", status=status)
-    if status == 404:
-        advice = "Badgr says it is not there, or the connected account may not use it."
-        return NotFoundError(f"{advice} Check the role of that account in the issuer.", status=status)
+    if status in (408, 425) or (status in (403, 404) and not _is_badgrs(body)):
+        advice = f"What stands before Badgr did not let the call through (HTTP {status}). {TRIED_AGAIN}."
+        return BlockedError(advice, status=status, in_doubt=wrote, retry_after=_header(response))
+    if status in (403, 404):
+        return NotFoundError(NOT_FOUND, status=status)
     if 400 <= status < 500:
         return _invalid(status, body)
     # Redirects are its maintenance page; 5xx may come after the work was done.
@@ -167,16 +180,21 @@ def throttled(response: requests.Response) -> ThrottledError:
     told = body.get("expires") if isinstance(body, dict) else None
     wait = _header(response)
     if wait is None and isinstance(told, int | float) and not isinstance(told, bool):
-        wait = min(max(float(min(told, LONGEST_WAIT)), 0.0), LONGEST_WAIT)
+        # In this order NaN, too, becomes a number.
+        wait = max(0.0, float(min(LONGEST_WAIT, told)))
     return ThrottledError(f"Badgr asked us to wait. {TRIED_AGAIN}.", status=429, retry_after=wait)
 
 
 def body_of(response: requests.Response) -> Any:
-    """The JSON of an answer whatever its content type says; None when there is none."""
+    """The JSON of an answer whatever its content type says; None when there is none, or one without measure."""
     try:
         return json.loads(response.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
+
+
+def _is_badgrs(body: Any) -> bool:
+    return isinstance(body, dict) and not body.keys().isdisjoint(ENVELOPE)
 
 
 def _invalid(status: int, body: Any) -> InvalidRequestError:
@@ -215,10 +233,14 @@ def _header(response: requests.Response) -> float | None:
     value = response.headers.get("Retry-After", "")
     if value.isascii() and value.isdigit():
         return min(float(value[:12]), LONGEST_WAIT)
+    ahead = ahead_of(value, datetime.now(UTC))
+    return min(ahead.total_seconds(), LONGEST_WAIT) if ahead is not None and ahead > timedelta(0) else None
+
+
+def ahead_of(told: str, now: datetime) -> timedelta | None:
+    """How far an HTTP date is ahead of this moment; None when it is none that can be understood."""
     try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
+        moment = parsedate_to_datetime(told)
+        return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment) - now
+    except (TypeError, ValueError, OverflowError):
         return None
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    seconds = (moment - datetime.now(UTC)).total_seconds()
-    return min(seconds, LONGEST_WAIT) if seconds > 0 else None

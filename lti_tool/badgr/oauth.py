@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 import requests
 from authlib.common.security import generate_token
@@ -9,10 +10,12 @@ from authlib.integrations.requests_client import OAuth2Session
 
 from lti_tool.badgr.client import TIMEOUT
 from lti_tool.badgr.errors import GrantRejectedError, NonsenseAnswerError, body_of, from_exception, from_token_response
-from lti_tool.badgr.types import ServerAddress, TokenPair
+from lti_tool.badgr.types import ServerAddress, TokenPair, text_of
 
 NEEDED_SCOPES = ("r:profile", "rw:issuer")
-DEFAULT_LIFETIME_SECONDS = 3600
+DEFAULT_LIFETIME_SECONDS = 3600.0
+# Ten years: what is said to be good for ever must be a date all the same.
+LONGEST_LIFETIME_SECONDS = 10 * 365 * 86_400.0
 
 
 def new_verifier() -> str:
@@ -102,8 +105,18 @@ def _tokens(response: requests.Response, requested: frozenset[str], now: datetim
     try:
         # Without `scope` in the answer it is what was asked for (RFC 6749 §5.1).
         scopes = frozenset(str(body["scope"]).split()) if body.get("scope") else requested
-        lifetime = timedelta(seconds=float(body.get("expires_in") or DEFAULT_LIFETIME_SECONDS))
-        return TokenPair(str(body["access_token"]), body.get("refresh_token"), now + lifetime, scopes)
+        end = now + _lifetime(body.get("expires_in"))
+        refresh_token = text_of(body, "refresh_token") if body.get("refresh_token") else None
+        return TokenPair(text_of(body, "access_token"), refresh_token, end, scopes)
     except (KeyError, TypeError, ValueError, AttributeError):
         advice = "Badgr's sign-in gave an answer that cannot be understood. Try to connect again."
         raise NonsenseAnswerError(advice, in_doubt=True) from None
+
+
+def _lifetime(told: Any) -> timedelta:
+    """How long an access token is good; whatever is said of that, the tokens are the only ones from now on."""
+    try:
+        seconds = float(told)
+    except (TypeError, ValueError, OverflowError):
+        seconds = 0.0
+    return timedelta(seconds=min(seconds, LONGEST_LIFETIME_SECONDS) if seconds > 0 else DEFAULT_LIFETIME_SECONDS)

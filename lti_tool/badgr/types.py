@@ -9,6 +9,8 @@ from typing import Any
 from dateutil.relativedelta import relativedelta
 
 UNITS = ("days", "weeks", "months", "years")
+# As long as an id or an address may be to be kept.
+LONGEST_ID, LONGEST_ADDRESS = 255, 2000
 
 
 class Role(StrEnum):
@@ -54,6 +56,34 @@ class TokenPair:
     scopes: frozenset[str]
 
 
+def kept(text: str) -> str:
+    """A text without what no database can keep: NUL, and halves of a character."""
+    return text.replace("\0", "").encode(errors="replace").decode()
+
+
+def text_of(told: Mapping[str, Any], name: str) -> str:
+    """A member that must be there, as text with something in it; raises KeyError or ValueError."""
+    text = told[name]
+    if not isinstance(text, str) or not text or not text.isprintable():
+        raise ValueError(f"{name} is no text")
+    return text
+
+
+def id_of(told: Mapping[str, Any]) -> str:
+    """The id of an entity; raises KeyError or ValueError when it is none that can be kept."""
+    found = text_of(told, "entityId")
+    if len(found) > LONGEST_ID:
+        raise ValueError("entityId is too long")
+    return found
+
+
+def web_address(told: object) -> str:
+    """An address that a page may show: whoever issued the badge has written it. Empty for anything else."""
+    found = told.get("id") if isinstance(told, Mapping) else told
+    is_good = isinstance(found, str) and found.startswith(("https://", "http://")) and found.isprintable()
+    return found if is_good and isinstance(found, str) and len(found) <= LONGEST_ADDRESS else ""
+
+
 @dataclass(frozen=True)
 class Email:
     """An address of a Badgr user."""
@@ -73,12 +103,12 @@ class Profile:
 
     @classmethod
     def parse(cls, told: Mapping[str, Any]) -> "Profile":
-        """Read `/v2/users/self`; raises KeyError or TypeError when it is not one."""
+        """Read `/v2/users/self`; raises KeyError, TypeError or ValueError when it is not one."""
         name = f"{told.get('firstName') or ''} {told.get('lastName') or ''}".strip()
         emails = tuple(
             Email(str(e["email"]), bool(e.get("verified")), bool(e.get("primary"))) for e in told.get("emails") or []
         )
-        return cls(str(told["entityId"]), name or "A Badgr user", emails)
+        return cls(id_of(told), name or "A Badgr user", emails)
 
 
 @dataclass(frozen=True)
@@ -107,16 +137,16 @@ class Issuer:
 
     @classmethod
     def parse(cls, told: Mapping[str, Any]) -> "Issuer":
-        """Read an issuer; raises KeyError or TypeError when it is not one."""
+        """Read an issuer; raises KeyError, TypeError or ValueError when it is not one."""
         staff = tuple(
             StaffMember(str(m["user"]), Role(m["role"]))
             for m in told.get("staff") or []
             if m.get("user") and m.get("role") in list(Role)
         )
         return cls(
-            entity_id=str(told["entityId"]),
+            entity_id=id_of(told),
             name=str(told["name"]),
-            image=told.get("image"),
+            image=web_address(told.get("image")) or None,
             url=told.get("url"),
             staff=staff,
             email=str(told.get("email") or ""),
@@ -160,9 +190,18 @@ class Lifetime:
         """Read `expires` of a badge class; None when there is none that can be understood."""
         if not isinstance(told, Mapping):
             return None
-        amount, unit = told.get("amount"), told.get("duration")
-        is_good = isinstance(amount, int) and 0 < amount <= MOST and unit in UNITS
-        return cls(amount, str(unit)) if is_good and isinstance(amount, int) else None
+        unit = str(told.get("duration") or "").strip().lower().removesuffix("s") + "s"
+        try:
+            # Some write "1", or 1.0; `True` would be 1 as well.
+            amount = int(str(told.get("amount")).strip().removesuffix(".0"))
+        except ValueError:
+            return None
+        return cls(amount, unit) if 0 < amount <= MOST and unit in UNITS else None
+
+    @classmethod
+    def is_told(cls, told: object) -> bool:
+        """Whether `expires` of a badge class says anything at all, be it what `parse` cannot understand."""
+        return any(value for value in told.values()) if isinstance(told, Mapping) else bool(told)
 
 
 @dataclass(frozen=True)
@@ -180,21 +219,25 @@ class BadgeClass:
     tags: tuple[str, ...]
     lifetime: Lifetime | None = None
     alignments: tuple[Alignment, ...] = ()
+    # Badgr says something of its end that we do not understand: then its awards have none.
+    is_end_unclear: bool = False
 
     @classmethod
     def parse(cls, told: Mapping[str, Any]) -> "BadgeClass":
-        """Read a badge class; raises KeyError or TypeError when it is not one."""
+        """Read a badge class; raises KeyError, TypeError or ValueError when it is not one."""
+        lifetime = Lifetime.parse(told.get("expires"))
         return cls(
-            entity_id=str(told["entityId"]),
-            open_badge_id=str(told.get("openBadgeId") or ""),
+            entity_id=id_of(told),
+            open_badge_id=web_address(told.get("openBadgeId")),
             issuer_id=str(told.get("issuer") or ""),
             name=str(told["name"]),
             description=str(told.get("description") or ""),
-            image=told.get("image"),
+            image=web_address(told.get("image")) or None,
             criteria_url=told.get("criteriaUrl"),
             criteria_narrative=told.get("criteriaNarrative"),
             tags=tuple(map(str, told.get("tags") or [])),
-            lifetime=Lifetime.parse(told.get("expires")),
+            lifetime=lifetime,
+            is_end_unclear=lifetime is None and Lifetime.is_told(told.get("expires")),
             alignments=tuple(
                 Alignment(
                     str(a["targetName"]),

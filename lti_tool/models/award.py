@@ -182,6 +182,11 @@ class Award(Base):
         return not self.awaits_approval and (self.run is None or self.run.status not in UNDECIDED)
 
     @property
+    def may_be_revoked(self) -> bool:
+        """Whether the account of its course may revoke it, as far as is known."""
+        return self.course.may_revoke(self.badge_class.issuer_entity_id)
+
+    @property
     def was_refused(self) -> bool:
         """Whether a teacher did not approve it, so that it never went out."""
         return self.status is AwardStatus.REVOKED and self.revocation_reason == REFUSED and self.issued_at is None

@@ -54,6 +54,14 @@ class Course(Base):
         """Whether the connected account may edit badges and revoke awards; staff may only award (BADGR.md §4)."""
         return self.connection_id is not None and self.issuer_role in ("owner", "editor")
 
+    def may_revoke(self, issuer_entity_id: str) -> bool:
+        """Whether the connected account may revoke awards of an issuer, as far as is known.
+
+        Its role is known in the course's own issuer alone; of one that the course had before, Badgr has the word.
+        """
+        is_another = self.connection_id is not None and issuer_entity_id != self.issuer_entity_id
+        return is_another or self.may_edit_badges
+
 
 class PullMark(Base):
     """What an LMS said to be the version of one address that was read (ETag, RFC 9110 §8.8.3); asked again, it may say

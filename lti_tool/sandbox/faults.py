@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from flask import Flask, Response, abort, g, jsonify, request
 
 STATIC = "/static/"
-Kind = Literal["answer", "delay", "reset", "truncate"]
+Kind = Literal["answer", "delay", "reset", "truncate", "alter"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Fault:
     """What happens to the next `times` requests whose path matches; `delay` is in seconds.
 
     answer: this answer comes instead. delay: the right answer comes late. reset: the connection breaks. truncate: the
-    answer breaks off in its middle. With `after_work` the server does what was asked before all this.
+    answer breaks off in its middle. alter: in the right answer, what matches `find` is replaced by `body`. With
+    `after_work` the server does what was asked before all this.
     """
 
     path_regex: str
@@ -33,14 +34,16 @@ class Fault:
     body: str = "<!doctype html><title>Error</title><h1>We're sorry, an error has occurred.</h1>"
     content_type: str = "text/html; charset=utf-8"
     headers: dict[str, str] = field(default_factory=dict)
+    find: str = ""
 
     def __post_init__(self) -> None:
         """Raises ValueError or re.error for what cannot happen."""
         re.compile(self.path_regex)
+        re.compile(self.find)
         if self.kind not in get_args(Kind):
             raise ValueError(f"kind is one of {', '.join(get_args(Kind))}")
-        if self.kind == "truncate" and not self.after_work:
-            raise ValueError("only an answer after the work can be truncated")
+        if self.kind in ("truncate", "alter") and not self.after_work:
+            raise ValueError("only an answer after the work can be truncated or altered")
 
     def matches(self, method: str, path: str) -> bool:
         """Whether this request is hit; one for a part of a page (a style, a script) only if the fault names it."""
@@ -127,6 +130,8 @@ def _strike(fault: Fault, response: Response | None) -> Response | None:
         whole = response.get_data()
         response.set_data(whole[: len(whole) // 2])
         response.headers["Content-Length"] = str(len(whole))
+    if fault.kind == "alter" and response is not None:
+        response.set_data(re.sub(fault.find, fault.body, response.get_data(as_text=True)))
     return None
 
 

@@ -143,9 +143,13 @@ def _check(session: Session, course_id: int, rule_id: int, lines: Sequence[Line]
     rule = rules.find(session, course_id, rule_id)
     if rule.status in (RuleStatus.ARCHIVED, RuleStatus.DRAFT):
         raise ConflictError(rules.GONE_RULE if rule.status is RuleStatus.ARCHIVED else NOT_ON)
-    if any(line.action == "revoke" for line in lines) and not rule.course.may_edit_badges:
+    if any(line.action == "revoke" for line in lines) and not _may_revoke(rule):
         raise ConflictError(issuers.STAFF_ONLY)
     return rule
+
+
+def _may_revoke(rule: Rule) -> bool:
+    return rule.badge_class is not None and rule.course.may_revoke(rule.badge_class.issuer_entity_id)
 
 
 def _award(

@@ -1,10 +1,10 @@
 """What was changed at Badgr and not here: awards that were revoked there, badge classes that were edited or deleted.
 
-Servers with a changed feed tell it all at once; at the others a few awards are looked up each time, the ones that were
-not looked at for longest.
+Servers with a changed feed tell it all at once; at the others some awards are looked up each time, the ones that were
+not looked at for longest. A few are looked up beside a feed as well: what was deleted stands in none.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, update
@@ -12,11 +12,21 @@ from sqlalchemy.orm import Session
 
 from lti_tool.badgr.assertions import Assertion
 from lti_tool.badgr.client import BadgrClient
-from lti_tool.badgr.errors import BadgrError, InvalidRequestError, NotFoundError
+from lti_tool.badgr.errors import (
+    BadgrError,
+    BlockedError,
+    InvalidRequestError,
+    NonsenseAnswerError,
+    NotFoundError,
+    ServerFaultError,
+    ThrottledError,
+    UnauthorizedError,
+    UnreachableError,
+)
 from lti_tool.badgr.types import BadgeClass as RemoteBadgeClass
 from lti_tool.logs import get_logger
 from lti_tool.models import Award, AwardStatus, BadgeClass, Connection, Course, RevokedBy, Rule, RuleStatus
-from lti_tool.services import awarding, chains, issuers, revocation, scores, throttle
+from lti_tool.services import awarding, chains, issuers, refusals, revocation, scores, throttle
 from lti_tool.services.connections import ConnectionBusyError, ConnectionDeadError, with_client
 from lti_tool.toolbox import Toolbox
 
@@ -24,6 +34,8 @@ log = get_logger(__name__)
 
 EVERY = timedelta(minutes=15)
 SAMPLE = 20
+LONGEST_RECIPIENT = 320
+SAMPLE_BESIDE_FEED = 5
 OTHERS_ASKED = 5
 # A feed without an answer from before starts a little before the first award that it could be about.
 OVERLAP = timedelta(minutes=5)
@@ -31,6 +43,7 @@ NOT_SHOWN = (
     "Badgr does not show this badge to the connected account any more: it was deleted there, or the account has left "
     "the issuer."
 )
+MOVED = "At Badgr this badge has been given to another address."
 
 
 def due_connections(tools: Toolbox, now: datetime) -> list[int]:
@@ -72,21 +85,28 @@ def _first_since(session: Session, connection_id: int, now: datetime) -> str:
 
 
 def _look(tools: Toolbox, client: BadgrClient, connection_id: int, since: str, now: datetime) -> None:
+    with tools.database.read() as session:
+        server_id = session.get_one(Connection, connection_id).server_id
+    sample = SAMPLE
     try:
         changes = client.changed_assertions(since)
-    except (NotFoundError, InvalidRequestError):
-        # The server has no such feed.
-        _apply(tools, _sampled(tools, client, connection_id, now), now)
+    except (NotFoundError, InvalidRequestError, BlockedError):
+        # The server has no such feed, and says so in its own words or by a page.
+        pass
     else:
-        _apply(tools, changes.assertions, now)
+        sample = SAMPLE_BESIDE_FEED
+        if changes.odd:
+            log.warning("changes_not_understood", connection_id=connection_id, entries=changes.odd)
+        _apply(tools, server_id, changes.assertions, now)
         with tools.database.write() as session:
             session.get_one(Connection, connection_id).changes_until = changes.until[:100]
             session.commit()
+    _apply(tools, server_id, _sampled(tools, client, connection_id, sample, now), now)
     _refresh_badge_classes(tools, client, connection_id, now)
-    _refresh_roles(tools, client, connection_id)
+    _refresh_roles(tools, client, connection_id, now)
 
 
-def _refresh_roles(tools: Toolbox, client: BadgrClient, connection_id: int) -> None:
+def _refresh_roles(tools: Toolbox, client: BadgrClient, connection_id: int, now: datetime) -> None:
     remote = {issuer.entity_id: issuer for issuer in client.issuers()}
     with tools.database.write() as session:
         user_id = session.get_one(Connection, connection_id).badgr_user_id
@@ -97,10 +117,12 @@ def _refresh_roles(tools: Toolbox, client: BadgrClient, connection_id: int) -> N
             else:
                 # Deleted, or the account is not on its staff any more: then it may do nothing there.
                 course.issuer_role = None
+        usable = [issuer_id for issuer_id, issuer in remote.items() if issuer.role_of(user_id)]
+        refusals.try_again(session, connection_id, usable, now)
         session.commit()
 
 
-def _sampled(tools: Toolbox, client: BadgrClient, connection_id: int, now: datetime) -> list[Assertion]:
+def _sampled(tools: Toolbox, client: BadgrClient, connection_id: int, limit: int, now: datetime) -> Iterator[Assertion]:
     oldest_first = (
         select(Award.id, Award.assertion_id)
         .join(Course, Course.id == Award.course_id)
@@ -113,47 +135,70 @@ def _sampled(tools: Toolbox, client: BadgrClient, connection_id: int, now: datet
             Award.assertion_id.is_not(None),
         )
         .order_by(Award.checked_at.asc().nulls_first(), Award.id)
-        .limit(SAMPLE)
+        .limit(limit)
     )
     with tools.database.read() as session:
         rows = session.execute(oldest_first).all()
-    found = []
     for award_id, assertion_id in rows:
         try:
-            found.append(client.assertion(assertion_id or ""))
-        except NotFoundError:
-            _not_shown(tools, award_id, now)
-    return found
+            yield client.assertion(assertion_id or "")
+        except UnauthorizedError:
+            raise
+        except BadgrError as error:
+            # Whatever is the matter with this one, the others have their turn.
+            _not_shown(tools, award_id, now, is_gone=isinstance(error, NotFoundError))
+            log.info("assertion_not_shown", award_id=award_id, status=error.status)
+            if isinstance(error, UnreachableError | ThrottledError):
+                raise
 
 
-def _not_shown(tools: Toolbox, award_id: int, now: datetime) -> None:
-    """Say once that Badgr does not show an assertion, and let the others have their turn."""
+def _not_shown(tools: Toolbox, award_id: int, now: datetime, *, is_gone: bool) -> None:
+    """Note that Badgr was asked for an assertion; that it does not show it is said once."""
     with tools.database.write() as session:
         award = session.get_one(Award, award_id, with_for_update=True)
         award.checked_at = now
-        if not award.steps or award.steps[-1].text != NOT_SHOWN:
-            awarding.add_step(session, award, "unseen", NOT_SHOWN, now)
+        if is_gone:
+            _tell_once(session, award, "unseen", NOT_SHOWN, now)
         session.commit()
 
 
-def _apply(tools: Toolbox, assertions: Iterable[Assertion], now: datetime) -> None:
+def _apply(tools: Toolbox, server_id: int, assertions: Iterable[Assertion], now: datetime) -> None:
     for assertion in assertions:
         with tools.database.write() as session:
-            query = select(Award).where(Award.assertion_id == assertion.entity_id).with_for_update()
-            for award in session.scalars(query):
+            # Another server may use the same ids: a copy of this one, for trying things out.
+            query = select(Award).join(BadgeClass, BadgeClass.id == Award.badge_class_id)
+            query = query.where(Award.assertion_id == assertion.entity_id, BadgeClass.server_id == server_id)
+            for award in session.scalars(query.with_for_update(of=Award)):
                 award.checked_at = now
-                # An edit there draws the picture anew, under another address (BADGR.md §6.4).
-                award.image_url, award.expires_at = assertion.image, assertion.expires
-                award.issued_at = assertion.issued_on or award.issued_at
-                if assertion.revoked and award.status in (AwardStatus.ISSUED, AwardStatus.REVOKING):
-                    values = revocation.revoked_values(assertion, now)
-                    values["revoked_by"] = award.revoked_by or RevokedBy.BADGR
-                    session.execute(update(Award).where(Award.id == award.id).values(**values))
-                    awarding.add_step(session, award, "revoked", revocation.story(assertion), now)
-                    chains.follow_loss(session, [award], now)
-                    scores.schedule_loss(session, award, now)
-                    log.info("revoked_at_badgr", award_id=award.id)
+                if award.status is not AwardStatus.REVOKED:
+                    _take_over(session, award, assertion, now)
             session.commit()
+
+
+def _take_over(session: Session, award: Award, assertion: Assertion, now: datetime) -> None:
+    # An edit there draws the picture anew, under another address (BADGR.md §6.4).
+    if "image" in assertion.told:
+        award.image_url = assertion.image
+    if "expires" in assertion.told:
+        award.expires_at = assertion.expires
+    award.issued_at = assertion.issued_on or award.issued_at
+    if award.recipient and assertion.is_of_another(award.recipient):
+        _tell_once(session, award, "moved", MOVED, now)
+        if not assertion.recipient.startswith("sha256$"):
+            award.recipient = assertion.recipient.lower()[:LONGEST_RECIPIENT]
+    if assertion.revoked and award.status in (AwardStatus.ISSUED, AwardStatus.REVOKING):
+        values = revocation.revoked_values(assertion, now)
+        values["revoked_by"] = award.revoked_by or RevokedBy.BADGR
+        session.execute(update(Award).where(Award.id == award.id).values(**values))
+        awarding.add_step(session, award, "revoked", revocation.story(assertion), now)
+        chains.follow_loss(session, [award], now)
+        scores.schedule_loss(session, award, now)
+        log.info("revoked_at_badgr", award_id=award.id)
+
+
+def _tell_once(session: Session, award: Award, kind: str, text: str, now: datetime) -> None:
+    if not award.steps or award.steps[-1].text != text:
+        awarding.add_step(session, award, kind, text, now)
 
 
 def _refresh_badge_classes(tools: Toolbox, client: BadgrClient, connection_id: int, now: datetime) -> None:
@@ -177,6 +222,9 @@ def _refresh_badge_classes(tools: Toolbox, client: BadgrClient, connection_id: i
             remote = None
             if not _is_gone_for_all(tools, badge_id, entity_id, connection_id, now):
                 continue
+        except (ServerFaultError, NonsenseAnswerError, InvalidRequestError) as error:
+            log.info("badge_class_not_read", badge_class=entity_id, status=error.status)
+            continue
         with tools.database.write() as session:
             badge = session.get_one(BadgeClass, badge_id)
             if remote is None:

@@ -50,7 +50,7 @@ def decide_fall(
     with tools.database.write() as session:
         count = 0
         found = _find(session, course_id, award_ids)
-        if not keep and any(revocation.was_sent(a) and not a.course.may_edit_badges for a in found):
+        if not keep and any(revocation.was_sent(a) and not a.may_be_revoked for a in found):
             raise ConflictError(issuers.STAFF_ONLY)
         for award in found:
             if award.fell_at is None or award.fall_kept_at is not None or award.status not in ALIVE:

@@ -22,7 +22,7 @@ from lti_tool.models import Award, AwardStatus, Enrolment, RevokedBy
 from lti_tool.services import awarding, chains, holding, revocation, scores, throttle
 from lti_tool.services.connections import ConnectionBusyError, ConnectionDeadError, with_client
 from lti_tool.services.facts import GONE
-from lti_tool.services.jobs import Job, job_of
+from lti_tool.services.jobs import Job, is_going_to_another, job_of
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -32,6 +32,7 @@ LONGEST_RETRY_SECONDS = 3600.0
 BUSY_RETRY_SECONDS = 2.0
 # Badgr says "already awarded" but does not show the assertion: we do not say "issued" without its id.
 DUPLICATE_ATTEMPTS = 5
+SOMEBODY_ELSES = "Badgr has a badge at this address that may be somebody else's. First it is found out whose it is."
 
 
 def deliver(tools: Toolbox, award_id: int, now: datetime) -> AwardStatus | None:
@@ -134,20 +135,24 @@ def _ensure(client: BadgrClient, job: Job) -> tuple[Assertion | None, str]:
             return found, "Badgr had it already when we sent it."
         raise
     except BadgrError as error:
-        if error.in_doubt and (found := _look_up(client, job, job.award.recipient)):
+        if error.in_doubt and (found := _look_up(client, job, job.award.recipient, was_sent=True)):
             return found, f"Badgr's answer got lost ({error.advice}), but the badge is there."
         raise
 
 
-def _look_up(client: BadgrClient, job: Job, address: str) -> Assertion | None:
+def _look_up(client: BadgrClient, job: Job, address: str, *, was_sent: bool = False) -> Assertion | None:
     """The live assertion, else one that was made for this award and is revoked or over: that is not awarded again."""
     told = client.find_assertions(job.badge_class_id, address)
     # When it was made is told by the server's clock, which its answer has just shown; when it was earned, by ours.
     opened_at = job.opened_at - client.clock_behind
     found = [assertion for assertion in told if assertion.entity_id not in job.former]
     newer = [a for a in found if a.created_at is not None and a.created_at >= opened_at]
-    live = [a for a in (newer if job.award.allow_duplicate else found) if a.is_live]
-    ours = [a for a in newer if not a.is_live]
+    # Where Badgr does not say when it was made, one that we do not know may be what we sent, once we have sent it.
+    undated = [a for a in found if a.created_at is None and (was_sent or job.attempt > 1)]
+    others = job.of_others if job.is_unsure_of(address) else frozenset()
+    candidates = newer + undated if job.award.allow_duplicate else found
+    live = [a for a in candidates if a.is_live and a.entity_id not in others]
+    ours = [a for a in newer if not a.is_live and a.entity_id not in job.of_others]
     return min(live or ours, key=lambda assertion: assertion.entity_id, default=None)
 
 
@@ -157,22 +162,31 @@ def _record(tools: Toolbox, job: Job, assertion: Assertion | None, story: str, n
         return _finish(tools, job, gone, "revoked", story, now)
     # An attempt before may have been for another address.
     told = [address for address in job.other_addresses if assertion.belongs_to(address)]
+    address = next(iter(told), job.award.recipient)
+    if job.is_unsure_of(address) and _goes_to_another(tools, job, assertion, address):
+        return _try_later(tools, job, SOMEBODY_ELSES, BUSY_RETRY_SECONDS, now)
     values: dict[str, object] = {
         "status": AwardStatus.ISSUED,
-        "recipient": next(iter(told), job.award.recipient),
+        "recipient": address,
         "lease": None,
         "advice": None,
         "assertion_id": assertion.entity_id,
         "open_badge_id": assertion.open_badge_id,
         "image_url": assertion.image,
         "issued_at": assertion.issued_on or now,
-        "expires_at": assertion.expires,
+        # What the answer does not say is what we have sent.
+        "expires_at": assertion.expires if "expires" in assertion.told else job.award.expires,
         "checked_at": now,
     }
     if assertion.revoked:
         values |= revocation.revoked_values(assertion, now) | {"revoked_by": RevokedBy.BADGR}
         return _finish(tools, job, values, "revoked", revocation.story(assertion), now)
     return _finish(tools, job, values, "issued", f"{story} Assertion {assertion.entity_id}.", now)
+
+
+def _goes_to_another(tools: Toolbox, job: Job, assertion: Assertion, address: str) -> bool:
+    with tools.database.read() as session:
+        return is_going_to_another(session, job, assertion.entity_id, address)
 
 
 def _try_later(tools: Toolbox, job: Job, advice: str, seconds: float, now: datetime) -> AwardStatus | None:

@@ -192,7 +192,7 @@ def _outcome(award: Award, *, revoke: bool) -> str:
         return "is being revoked already"
     if not revoke:
         return "stays"
-    return "is being revoked" if award.course.may_edit_badges else "stays: the connected account may not revoke"
+    return "is being revoked" if award.may_be_revoked else "stays: the connected account may not revoke"
 
 
 def _disconnect(tools: Toolbox, person_id: int, actor: str, now: datetime) -> None:

@@ -123,3 +123,5 @@ def copy(badge: BadgeClass, remote: RemoteBadgeClass, now: datetime) -> None:
     badge.tags = list(remote.tags)
     badge.expires = {"amount": remote.lifetime.amount, "duration": remote.lifetime.unit} if remote.lifetime else None
     badge.fetched_at, badge.gone_at = now, None
+    if remote.is_end_unclear:
+        log.warning("badge_end_not_understood", badge_class=remote.entity_id)

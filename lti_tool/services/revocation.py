@@ -28,6 +28,7 @@ RETRY = timedelta(minutes=1)
 AT_BADGR = (AwardStatus.ISSUED, AwardStatus.SENDING)
 # Badgr may have what was ever sent and has none of these outcomes from it.
 IN_DOUBT = (AwardStatus.PENDING, AwardStatus.HELD, AwardStatus.FAILED)
+STAYS = "Taken back here. It stays at Badgr: somebody else who uses the same address has earned it too."
 WAITS_FOR_CONNECTION = "The badge is revoked as soon as the course is connected to its Badgr server again."
 
 
@@ -46,7 +47,7 @@ def request(tools: Toolbox, course_id: int, award_id: int, reason: str, actor: s
         award = awarding.find(session, course_id, award_id, lock=True)
         if award.status in (AwardStatus.REVOKING, AwardStatus.REVOKED) or award.revocation_reason:
             raise ConflictError("This award is revoked already. Reload its page.")
-        if was_sent(award) and not award.course.may_edit_badges:
+        if was_sent(award) and not award.may_be_revoked:
             raise ConflictError(issuers.STAFF_ONLY)
         start(session, award, reason, actor, RevokedBy.TEACHER, now)
         session.commit()
@@ -78,7 +79,7 @@ def start_all(session: Session, awards: Sequence[Award], reason: str, actor: str
 def _start(session: Session, award: Award, reason: str, actor: str, by: RevokedBy, now: datetime) -> bool:
     if award.status in (AwardStatus.REVOKING, AwardStatus.REVOKED) or award.revocation_reason:
         return False
-    if was_sent(award) and not award.course.may_edit_badges:
+    if was_sent(award) and not award.may_be_revoked:
         if award.advice != issuers.STAFF_ONLY:
             award.advice = issuers.STAFF_ONLY
             awarding.add_step(session, award, "failed", f"{actor} wants to revoke it. {issuers.STAFF_ONLY}", now)
@@ -117,15 +118,17 @@ def revoke(tools: Toolbox, award_id: int, now: datetime) -> AwardStatus | None:
     claimed = _claim(tools, award_id, now)
     if claimed is None:
         return None
-    lease, connection_id, assertion_id, reason = claimed
+    lease, connection_id, assertion_id, reason, is_shared = claimed
+    if is_shared:
+        values = {"status": AwardStatus.REVOKED, "lease": None, "advice": None, "revoked_at": now, "image_url": None}
+        return _finish(tools, award_id, lease, values, "revoked", STAYS, now)
     try:
         if connection_id is None:
             raise ConnectionDeadError
         revoked = with_client(tools, connection_id, now, lambda client: _ensure_revoked(client, assertion_id, reason))
-    except ConnectionDeadError:
-        return _later(tools, award_id, lease, WAITS_FOR_CONNECTION, now)
-    except ConnectionBusyError as error:
-        return _later(tools, award_id, lease, str(error), now)
+    except (ConnectionDeadError, ConnectionBusyError) as error:
+        advice = str(error) if isinstance(error, ConnectionBusyError) else WAITS_FOR_CONNECTION
+        return _later(tools, award_id, lease, advice, now)
     except BadgrError as error:
         _note(tools, connection_id, error, now)
         if error.retryable or error.in_doubt:
@@ -153,7 +156,7 @@ def story(assertion: Assertion) -> str:
     return f"Revoked at Badgr: {reason}" if reason else "Revoked at Badgr, without a reason."
 
 
-def _claim(tools: Toolbox, award_id: int, now: datetime) -> tuple[str, int | None, str, str] | None:
+def _claim(tools: Toolbox, award_id: int, now: datetime) -> tuple[str, int | None, str, str, bool] | None:
     lease = secrets.token_hex(8)
     with tools.database.write() as session:
         award = session.get(Award, award_id, with_for_update=True)
@@ -170,7 +173,19 @@ def _claim(tools: Toolbox, award_id: int, now: datetime) -> tuple[str, int | Non
         session.commit()
         is_there = connection is not None and connection.server_id == award.badge_class.server_id
         connection_id = award.course.connection_id if is_there else None
-        return lease, connection_id, award.assertion_id or "", award.revocation_reason or ""
+        is_shared = _is_somebody_elses_too(session, award)
+        return lease, connection_id, award.assertion_id or "", award.revocation_reason or "", is_shared
+
+
+def _is_somebody_elses_too(session: Session, award: Award) -> bool:
+    """Whether another person's award is this assertion as well: to Badgr, people with one address are one holder."""
+    query = select(Award.id).where(
+        Award.badge_class_id == award.badge_class_id,
+        Award.assertion_id == award.assertion_id,
+        Award.id != award.id,
+        Award.status == AwardStatus.ISSUED,
+    )
+    return session.scalar(query.limit(1)) is not None
 
 
 def _note(tools: Toolbox, connection_id: int | None, error: BadgrError, now: datetime) -> None:

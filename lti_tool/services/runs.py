@@ -158,7 +158,7 @@ def undo(tools: Toolbox, course_id: int, run_id: int, who: str, now: datetime) -
         if run.status is RunStatus.UNDONE:
             raise ConflictError("These awards were taken back already.")
         awards = session.scalars(select(Award).where(Award.run_id == run.id).with_for_update()).all()
-        if not run.course.may_edit_badges and any(revocation.was_sent(award) for award in awards):
+        if any(revocation.was_sent(award) and not award.may_be_revoked for award in awards):
             # Half of it would be worse than nothing, and could not be asked for again.
             raise ConflictError(issuers.STAFF_ONLY)
         run.status, run.decided_by, run.decided_at = RunStatus.UNDONE, who[:200], now

@@ -119,9 +119,7 @@ def award(course_id: int, award_id: int) -> str:
     visit = access.enter_as_teacher()
     with tools().database.read() as session:
         view = award_view(session, awarding.find(session, course_id, award_id))
-    return render_template(
-        "course/award.html", course=visit.course, award=view, may_revoke=visit.course.may_edit_badges
-    )
+    return render_template("course/award.html", course=visit.course, award=view)
 
 
 @blueprint.post("/awards/<int:award_id>/revoke")

@@ -537,6 +537,12 @@ def test_broken_connections(badgr: Badgr, kind: Any, after_work: bool, left: int
     assert len(badgr.state.live_assertions()) == left
 
 
+def test_a_part_of_an_answer_is_altered(badgr: Badgr) -> None:
+    badgr.state.faults.add(Fault("/users/self$", "alter", after_work=True, find='"firstName":"[^"]*"', body='"odd":1'))
+    told = badgr.call("GET", "/v2/users/self").json()["result"][0]
+    assert (told["odd"], "firstName" in told, "lastName" in told) == (1, False, True)
+
+
 def test_faults_are_taken_over_http(badgr: Badgr) -> None:
     fault = {"path_regex": "/users/self$", "status": 429, "headers": {"Retry-After": "7"}}
     assert requests.post(badgr.url + "/sandbox/faults", json=fault, timeout=10).status_code == 200

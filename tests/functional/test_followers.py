@@ -109,7 +109,7 @@ def test_a_badge_that_is_revoked_at_badgr_takes_what_followed_along(scene: Scene
         session.execute(update(Award).where(Award.rule_id == first).values(assertion_id="of the first"))
         session.commit()
     told = Assertion("of the first", "", "", "lea@example.org", "", None, scene.now, revoked=True)
-    changes._apply(scene.tools, [told], scene.now)
+    changes._apply(scene.tools, 1, [told], scene.now)
     scene.settle()
     assert (statuses_of(scene, first), statuses_of(scene, follows)) == ([AwardStatus.REVOKED], [AwardStatus.REVOKING])
 

@@ -187,7 +187,11 @@ def test_a_badge_class_that_was_changed_or_deleted_at_badgr_is_noticed(world: Wo
     look_for_changes(world)
     rule = f"{world.tool_url}/courses/1/rules/1"
     assert "Algebra One" in teacher.open(rule).text
-    world.badgr.faults.add(Fault(f"/v2/badgeclasses/{badge.entity_id}$", status=404))
+    gone = '{"status":{"success":false,"description":"entity not found or insufficient privileges"},"result":[]}'
+    world.badgr.faults.add(Fault(f"/v2/badgeclasses/{badge.entity_id}$", status=404, body="A page of a proxy"))
+    look_for_changes(world)
+    assert "not at Badgr any more" not in teacher.open(rule).text
+    world.badgr.faults.add(Fault(f"/v2/badgeclasses/{badge.entity_id}$", status=404, body=gone))
     look_for_changes(world)
     assert "not at Badgr any more" in teacher.open(rule).text
     look_for_changes(world)

@@ -51,7 +51,7 @@ def test_the_learner_has_left_the_course(doubtful: World) -> None:
 
 
 def test_badgr_has_refused_to_be_asked(doubtful: World) -> None:
-    doubtful.badgr.faults.add(Fault(AWARDS, method="GET", status=403))
+    doubtful.badgr.faults.add(Fault(AWARDS, method="GET", status=400))
     doubtful.tick()
     assert doubtful.award_of(LEARNER).status is AwardStatus.FAILED
     revoke(doubtful)
@@ -61,7 +61,7 @@ def test_badgr_has_refused_to_be_asked(doubtful: World) -> None:
 
 
 def test_as_long_as_badgr_cannot_be_asked_nobody_says_revoked(doubtful: World) -> None:
-    doubtful.badgr.faults.add(Fault(AWARDS, method="GET", status=403, times=2))
+    doubtful.badgr.faults.add(Fault(AWARDS, method="GET", status=400, times=2))
     doubtful.tick()
     revoke(doubtful)
     doubtful.tick()

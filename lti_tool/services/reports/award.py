@@ -49,6 +49,7 @@ class AwardView:
     can_retry: bool
     can_revoke: bool
     was_sent: bool
+    may_be_revoked: bool
     expires_at: datetime | None
     next_attempt_at: datetime | None
     rule_id: int
@@ -97,6 +98,7 @@ def award_view(session: Session, award: Award) -> AwardView:
         can_retry=waits or award.status is AwardStatus.FAILED,
         can_revoke=award.status not in (AwardStatus.REVOKING, AwardStatus.REVOKED) and not award.revocation_reason,
         was_sent=award.assertion_id is not None,
+        may_be_revoked=award.may_be_revoked,
         expires_at=award.expires_at,
         next_attempt_at=award.due_at if waits else None,
     )

@@ -161,6 +161,8 @@ def undo_view(session: Session, course_id: int, run_id: int) -> UndoView:
         .where(Rule.id.in_(select(Award.rule_id).where(Award.run_id == run.id, ~Award.by_hand)))
     )
     exceptions = session.scalar(select(func.count()).where(RuleException.run_id == run.id)) or 0
+    issuers = select(BadgeClass.issuer_entity_id).join(Award, Award.badge_class_id == BadgeClass.id)
+    issuers = issuers.where(Award.run_id == run.id).distinct()
     return UndoView(
         run=_view(session, run),
         at_badgr=at_badgr,
@@ -168,7 +170,7 @@ def undo_view(session: Session, course_id: int, run_id: int) -> UndoView:
         gone=sum(by_status.get(status, 0) for status in (AwardStatus.REVOKING, AwardStatus.REVOKED)),
         rules=[] if run.cause is RunCause.EXCEPTION else list(session.scalars(paused.order_by(BadgeClass.name))),
         exceptions=exceptions,
-        may_revoke=run.course.may_edit_badges,
+        may_revoke=all(run.course.may_revoke(issuer) for issuer in session.scalars(issuers)),
     )
 
 

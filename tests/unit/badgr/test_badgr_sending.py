@@ -54,7 +54,17 @@ def test_no_date_is_ahead_of_the_servers_clock(server: AnsweringServer, behind: 
     assert ("issuedOn" in json.loads(server.seen[-1].get_data())) == is_told
 
 
-@pytest.mark.parametrize("told", ["", "yesterday", "Wed, 21 Oct 2099 07:28:00 GMT"])
+@pytest.mark.parametrize(
+    "told",
+    [
+        "",
+        "yesterday",
+        "Wed, 21 Oct 2099 07:28:00 GMT",
+        "Mon, 01 Jan 0900 00:00:00 GMT",
+        "Fri, 31 Dec 99999999999999999999 23:59:59 GMT",
+        "Mon, 01 Jan 2024 00:00:00 +99999999",
+    ],
+)
 def test_a_clock_that_is_ahead_or_nonsense_changes_nothing(server: AnsweringServer, told: str) -> None:
     client = BadgrClient(server.url, "token", new_session(allow_private_addresses=True))
     server.answers[LISTING] = json_answer({"result": []}, Date=told)
