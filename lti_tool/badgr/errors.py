@@ -132,7 +132,7 @@ def from_response(response: requests.Response, *, wrote: bool) -> BadgrError:
     return ServerFaultError(advice, status=status, in_doubt=wrote and status >= 500, retry_after=_header(response))
 
 
-def from_token_response(response: requests.Response) -> BadgrError:
+def from_token_response(response: requests.Response, *, is_refresh: bool = False) -> BadgrError:
     """The error for an answer of the token address that is no success (BADGR.md §1.3, §1.6)."""
     status = response.status_code
     body = body_of(response)
@@ -143,7 +143,9 @@ def from_token_response(response: requests.Response) -> BadgrError:
     if status >= 500 or 300 <= status < 400:
         advice = f"Badgr's sign-in has a problem of its own (HTTP {status}). {TRIED_AGAIN}."
         return ServerFaultError(advice, status=status, in_doubt=status >= 500, retry_after=_header(response))
-    if error == "invalid_grant":
+    # The maintained fork says "Token refresh failed!" with 401 (BADGR.md §0); a wrong key names the client.
+    is_refused = is_refresh and status == 401 and error and not error.startswith("invalid_client")
+    if error == "invalid_grant" or is_refused:
         advice = "Badgr no longer accepts this authorization. Connect to Badgr again."
         return GrantRejectedError(advice, status=status)
     if error.startswith("invalid_client") or status == 401:
@@ -191,6 +193,8 @@ def _invalid(status: int, body: Any) -> InvalidRequestError:
 def _faults(body: dict[str, Any]) -> Iterator[str]:
     yield from _flat(body.get("validationErrors"), "")
     yield from _flat(body.get("fieldErrors"), "")
+    # So is a registration refused (RFC 7591 §3.2.2).
+    yield from _flat(body.get("error_description"), "")
     if isinstance(status := body.get("status"), dict) and status.get("description") not in (
         None,
         "bad request",

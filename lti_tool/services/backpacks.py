@@ -3,23 +3,21 @@
 from datetime import datetime, timedelta
 
 import requests
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session, joinedload
 
-from lti_tool import __version__
-from lti_tool.badgr import connect, discovery
+from lti_tool.badgr import connect
 from lti_tool.badgr.assertions import BackpackBadge
 from lti_tool.badgr.client import BadgrClient
 from lti_tool.badgr.errors import BadgrError, body_of, from_exception
 from lti_tool.badgr.types import Profile
 from lti_tool.db import get_or_create
-from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
+from lti_tool.errors import InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import Award, AwardStatus, Backpack, BadgeHost, LearnerVisit, Person
-from lti_tool.services import awarding, grants
+from lti_tool.services import awarding, badge_hosts, grants
 from lti_tool.services.backpack_tokens import Client, Place, address_of, client_of, find, store, with_client
 from lti_tool.services.connections import end_grant, give_back, server_address, tokens_of
-from lti_tool.services.registration import check_url
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -28,7 +26,6 @@ log = get_logger(__name__)
 BACKPACK_SCOPES = ("r:profile", "r:backpack", "rw:backpack")
 SIGN_IN_SCOPES = ("r:profile",)
 SESSION = timedelta(hours=8)
-MAXIMUM_HOSTS = 200
 
 
 def scopes_of(tools: Toolbox, place: Place) -> tuple[str, ...]:
@@ -37,38 +34,6 @@ def scopes_of(tools: Toolbox, place: Place) -> tuple[str, ...]:
         return BACKPACK_SCOPES
     with tools.database.read() as session:
         return tuple(session.get_one(BadgeHost, place.host_id).scopes)
-
-
-def add_host(tools: Toolbox, address: str, redirect_uri: str, now: datetime) -> int:
-    """Discover a Badge Connect host and register the tool there, once; its id. Raises BadgrError, InvalidInputError."""
-    check_url(tools.settings, "address", address.strip())
-    manifest = discovery.manifest(tools.http, address.strip())
-    for url in (manifest.api_base, manifest.authorization_url, manifest.token_url, manifest.registration_url):
-        # Tokens and badges go there: what the host says of itself is held to the same rule.
-        check_url(tools.settings, f"an address of {manifest.name}", url)
-    with tools.database.read() as session:
-        known = session.scalar(select(BadgeHost.id).where(BadgeHost.manifest_url == manifest.url))
-        number = session.scalar(select(func.count(BadgeHost.id))) or 0
-    if known is not None:
-        return known
-    if number >= MAXIMUM_HOSTS:
-        raise ConflictError("No more hosts can be added here. Ask the administrator of the Badges tool.")
-    base = tools.settings.base_url
-    client_id, secret, scopes = connect.register(tools.http, manifest, base, redirect_uri, __version__)
-    with tools.database.write() as session:
-        told = {
-            "name": manifest.name,
-            "api_base": manifest.api_base,
-            "authorization_url": manifest.authorization_url,
-            "token_url": manifest.token_url,
-            "scopes": list(scopes),
-            "client_id": client_id,
-            "sealed_client_secret": tools.vault.seal(secret) if secret else None,
-            "created_at": now,
-        }
-        host = get_or_create(session, BadgeHost, {"manifest_url": manifest.url}, **told)
-        session.commit()
-        return host.id
 
 
 def complete(
@@ -80,7 +45,11 @@ def complete(
     """
     address = address_of(tools, place)
     wanted = frozenset(scopes_of(tools, place))
-    pair = grants.exchange(tools, address, code, redirect_uri, verifier, wanted, now)
+    try:
+        pair = grants.exchange(tools, address, code, redirect_uri, verifier, wanted, now)
+    except BadgrError as error:
+        badge_hosts.note_refusal(tools, place.host_id, address, error, now)
+        raise
     # What a host does not name among the rights is known by whether it gives a refresh token.
     if missing_scopes := wanted - pair.scopes - {connect.REFRESHING}:
         give_back(tools, address, pair)

@@ -27,7 +27,7 @@ from lti_tool.models import (
     RuleStatus,
 )
 from lti_tool.services import audit, awarding, token_calls
-from lti_tool.services.connections import end_grant, give_back, server_address, set_tokens, tokens_of
+from lti_tool.services.connections import end_grant, give_back, release, server_address, set_tokens, tokens_of
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -92,7 +92,7 @@ def complete(tools: Toolbox, consent: Consent, code: str, redirect_uri: str, now
             told = f"{profile.name} at {connection.server.name}"
             audit.note(session, consent.actor, "institution's account connected", now, detail=told)
         session.flush()
-        _release(session, connection, now)
+        release(session, connection, now)
         session.commit()
         log.info("badgr_connected", connection_id=connection.id, course_id=consent.course_id)
     # Nobody holds the grant any more that this one takes the place of.
@@ -115,11 +115,11 @@ def exchange(
     """
 
     def exchange_once(at: datetime) -> TokenPair:
-        token_calls.respect_wait(tools, address.api_url, at)
+        token_calls.respect_wait(tools, address, at)
         try:
             return oauth.exchange_code(address, tools.http, code, redirect_uri, verifier, wanted, at)
         except BadgrError as error:
-            token_calls.note_wait(tools, address.api_url, error, at)
+            token_calls.note_wait(tools, address, error, at)
             raise
 
     try:
@@ -265,12 +265,6 @@ def _try_again(session: Session, course: Course, now: datetime) -> None:
     for award in session.scalars(failed.with_for_update()):
         awarding.add_step(session, award, "released", "Another Badgr account was connected: it is tried again.", now)
         awarding.make_due(session, award, now)
-
-
-def _release(session: Session, connection: Connection, now: datetime) -> None:
-    """Everything that waits for this connection goes on, in every course that uses it."""
-    for course_id in session.scalars(select(Course.id).where(Course.connection_id == connection.id)).all():
-        awarding.release(session, now, course_id=course_id)
 
 
 def _store(
