@@ -55,12 +55,12 @@ class ServerState:
     alive: int
     ended: int
     failures: int
-    closed_until: datetime | None
+    left_alone_until: datetime | None
 
     @property
     def is_troubled(self) -> bool:
-        """Whether it is left alone at the moment, or only tried now and then."""
-        return self.closed_until is not None or self.failures >= throttle.FAILURES_TO_CLOSE
+        """Whether it has failed so often that it is left alone, or only tried now and then."""
+        return self.failures >= throttle.FAILURES_TO_CLOSE
 
 
 def discover(tools: Toolbox, address: str) -> discovery.Addresses:
@@ -167,7 +167,7 @@ def states(database: Database, now: datetime) -> list[ServerState]:
             alive=numbers.get(s.id, (0, 0))[0],
             ended=numbers.get(s.id, (0, 0))[1],
             failures=s.failures,
-            closed_until=s.closed_until if s.closed_until is not None and s.closed_until > now else None,
+            left_alone_until=throttle.left_alone_until(s, now),
         )
         for s in servers
     ]
