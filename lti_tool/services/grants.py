@@ -207,7 +207,7 @@ def disconnect(tools: Toolbox, connection_id: int, actor: str, now: datetime) ->
 def allow_issuers(tools: Toolbox, connection_id: int, entity_ids: list[str], actor: str, now: datetime) -> None:
     """Limit an institution's connection to some issuers; an empty list is all of them. Raises NotFoundError.
 
-    Courses that award in the name of another one have no connection then: what they award waits.
+    What courses award in the name of another one waits then, and goes out when that one is allowed.
     """
     with tools.database.write() as session:
         connection = session.get(Connection, connection_id)
@@ -215,8 +215,10 @@ def allow_issuers(tools: Toolbox, connection_id: int, entity_ids: list[str], act
             raise NotFoundError("There is no such account of an institution.")
         connection.allowed_issuers = sorted(set(entity_ids))
         for course in session.scalars(select(Course).where(Course.connection_id == connection_id)):
-            if not _may_use(session, course, connection):
-                course.connection = course.issuer_entity_id = course.issuer_name = course.issuer_role = None
+            if course.issuer_entity_id is not None and not connection.allows(course.issuer_entity_id):
+                course.issuer_entity_id = course.issuer_name = course.issuer_role = None
+        session.flush()
+        release(session, connection, now)
         audit.note(session, actor, "allowed issuers changed", now, detail=", ".join(connection.allowed_issuers))
         session.commit()
 
@@ -225,7 +227,7 @@ def _may_use(session: Session, course: Course, connection: Connection) -> bool:
     """Whether the institution lets this course award what its rules award; anybody else's account has no limits."""
     in_use = select(BadgeClass.issuer_entity_id).join(Rule)
     in_use = in_use.where(Rule.course_id == course.id, Rule.status != RuleStatus.DRAFT)
-    return not connection.allowed_issuers or set(session.scalars(in_use)) <= set(connection.allowed_issuers)
+    return all(connection.allows(issuer_id) for issuer_id in set(session.scalars(in_use)))
 
 
 def _issuers(client: BadgrClient) -> list[Issuer] | None:
@@ -247,12 +249,11 @@ def _attach(
     course.connection = connection
     if found is None:
         return
-    allowed = set(connection.allowed_issuers)
     wanted = course.issuer_entity_id or session.scalar(
         select(BadgeClass.issuer_entity_id).join(Rule).where(Rule.course_id == course.id).order_by(Rule.id.desc())
     )
     issuer = next((i for i in found if i.entity_id == wanted), None)
-    if issuer is None or (allowed and issuer.entity_id not in allowed):
+    if issuer is None or not connection.allows(issuer.entity_id):
         course.issuer_entity_id = course.issuer_name = course.issuer_role = None
     else:
         course.issuer_entity_id, course.issuer_name = issuer.entity_id, issuer.name
