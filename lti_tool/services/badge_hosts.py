@@ -22,7 +22,7 @@ from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.lti.addresses import origin_of
 from lti_tool.models import Backpack, BadgeHost, BadgrServer
-from lti_tool.services import audit, token_calls
+from lti_tool.services import audit, sign_in_limits, token_calls
 from lti_tool.services.registration import check_url
 from lti_tool.toolbox import Toolbox
 
@@ -161,6 +161,8 @@ def _is_outdated(host: BadgeHost, manifest: Manifest, redirect_uri: str, now: da
 
 def _is_forgotten(tools: Toolbox, host: BadgeHost, now: datetime) -> bool:
     """Ask the host whether it still knows the tool; what else goes wrong says nothing of that."""
+    if not sign_in_limits.may_ask(tools, f"whether host {host.id} knows us", now):
+        return False
     address = address_of(tools, host.id)
     try:
         token_calls.respect_wait(tools, address, now)

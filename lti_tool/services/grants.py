@@ -108,8 +108,11 @@ def exchange(
     verifier: str,
     wanted: frozenset[str],
     now: datetime,
+    *,
+    patience: float = LONGEST_WAIT_SECONDS,
 ) -> TokenPair:
-    """The tokens for a code; a short wait that the server asks for is waited, for the person would have to begin anew.
+    """The tokens for a code; a wait of so many seconds that the server asks for is waited, for the person would have to
+    begin anew.
 
     A code lives for 60 seconds (BADGR.md §1.3), and somebody else's failure may have made the server ask (§1.6).
     """
@@ -125,7 +128,7 @@ def exchange(
     try:
         return exchange_once(now)
     except SignInThrottledError as error:
-        if error.retry_after is None or error.retry_after > LONGEST_WAIT_SECONDS:
+        if error.retry_after is None or error.retry_after > patience:
             raise
         time.sleep(error.retry_after)
         return exchange_once(now + timedelta(seconds=error.retry_after))

@@ -18,7 +18,7 @@ from lti_tool.badgr import oauth
 from lti_tool.badgr.errors import BadgrError
 from lti_tool.errors import InvalidInputError
 from lti_tool.models import BadgrServer, Course, Deployment, Person, Visit
-from lti_tool.services import backpacks, badge_hosts, grants
+from lti_tool.services import backpacks, badge_hosts, grants, sign_in_limits
 from lti_tool.services.backpack_tokens import Place, address_of
 from lti_tool.web import access
 from lti_tool.web.hygiene import row_id
@@ -104,8 +104,18 @@ def callback() -> tuple[str, int] | str | Response:
         return _failed("This answer was not expected", TICKET_ENDED, 400)
     if error := request.args.get("error"):
         return _failed(*_refusal(error), 200)
+    code, told = request.args.get("code", ""), begun["told"]
+    sign_in_limits.check_code(code)
+    is_stranger = told["for"] == SIGN_IN
+    who = (
+        sign_in_limits.network(request.remote_addr or "")
+        if is_stranger
+        else f"{told.get('person')} {told.get('actor')}"
+    )
+    place = f"{begun['server']} {begun['host']}"
     try:
-        return _finish(begun, request.args.get("code", ""))
+        with sign_in_limits.attempt(tools(), place, who, utc_now(), is_stranger=is_stranger):
+            return _finish(begun, code)
     except BadgrError as fault:
         return _failed("Badgr did not complete the connection", fault.advice, 502)
 
