@@ -16,7 +16,8 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 LONGEST_WAIT = 3600.0
 # Said of what workers do; pages say something else in its place.
 TRIED_AGAIN = "It is tried again by itself"
-DUPLICATE = "previous award of this badge already exists"
+# As an award is refused, and as a backpack refuses a badge.
+DUPLICATES = ("previous award of this badge already exists", "DUPLICATE_BADGE")
 
 
 class BadgrError(Exception):
@@ -183,7 +184,7 @@ def body_of(response: requests.Response) -> Any:
 
 def _invalid(status: int, body: Any) -> InvalidRequestError:
     faults = tuple(_faults(body)) if isinstance(body, dict) else ()
-    if any(DUPLICATE in fault for fault in faults):
+    if any(duplicate in fault for fault in faults for duplicate in DUPLICATES):
         advice = "Badgr says that this person has the badge already, but does not show it."
         return DuplicateAwardError(advice, faults, status=status)
     said = "; ".join(faults)[:500] or f"HTTP {status}"

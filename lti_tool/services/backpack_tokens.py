@@ -35,6 +35,10 @@ Client = BadgrClient | ConnectClient
 ENDED = "This account is not connected any more. Connect it again."
 
 
+class AccountEndedError(ConflictError):
+    """A learner's account is not connected any more: they have to connect it again."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where an account is: a Badgr server or a Badge Connect host."""
@@ -61,7 +65,7 @@ def with_client(
 ) -> Answer:
     """Do something in a learner's account; a refused token is renewed once.
 
-    Raises NotFoundError, ConflictError when the learner has to connect again, ConnectionBusyError, or what `work`
+    Raises NotFoundError, AccountEndedError when the learner has to connect again, ConnectionBusyError, or what `work`
     raises.
     """
     with tools.database.read() as session:
@@ -73,7 +77,12 @@ def with_client(
         return work(client_of(tools, place, address, token))
     except UnauthorizedError:
         token = _renewed(tools, backpack_id, address, token, now)
-    return work(client_of(tools, place, address, token))
+    try:
+        return work(client_of(tools, place, address, token))
+    except UnauthorizedError:
+        # Not even a token of this moment is taken there.
+        _mark_dead(tools, backpack_id, token, now)
+        raise AccountEndedError(ENDED) from None
 
 
 def find(session: Session, person_id: int, backpack_id: int, *, also_ended: bool = False) -> Backpack:
@@ -109,7 +118,7 @@ def _renew(tools: Toolbox, backpack_id: int, address: ServerAddress, refused: st
     with tools.database.read() as session:
         backpack = session.get(Backpack, backpack_id)
     if backpack is None or backpack.dead_since is not None:
-        raise ConflictError(ENDED)
+        raise AccountEndedError(ENDED)
     token = tools.vault.open(backpack.sealed_access_token)
     if token != refused:
         return token
@@ -120,13 +129,13 @@ def _renew(tools: Toolbox, backpack_id: int, address: ServerAddress, refused: st
         pair = oauth.refresh(address, tools.http, tools.vault.open(backpack.sealed_refresh_token), now)
     except GrantRejectedError:
         _mark_dead(tools, backpack_id, refused, now)
-        raise ConflictError(ENDED) from None
+        raise AccountEndedError(ENDED) from None
     except BadgrError as error:
         token_calls.note_wait(tools, address, error, now)
         if badge_hosts.note_refusal(tools, backpack.host_id, address, error, now):
             # The refresh token was given to a registration that is no more.
             _mark_dead(tools, backpack_id, refused, now)
-            raise ConflictError(ENDED) from None
+            raise AccountEndedError(ENDED) from None
         raise
     former = tools.vault.open(backpack.sealed_refresh_token)
     pair = replace(pair, refresh_token=pair.refresh_token or former)
@@ -141,7 +150,7 @@ def _renew(tools: Toolbox, backpack_id: int, address: ServerAddress, refused: st
     # Meanwhile another account was connected here, or this one was ended: nobody keeps this pair.
     give_back(tools, address, pair)
     if stored is None or stored.dead_since is not None:
-        raise ConflictError(ENDED)
+        raise AccountEndedError(ENDED)
     return tools.vault.open(stored.sealed_access_token)
 
 

@@ -1,6 +1,8 @@
 """Learners' own accounts: seeing all one's badges, choosing the address that badges go to, taking an award along."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 import requests
 from sqlalchemy import delete, select
@@ -9,10 +11,10 @@ from sqlalchemy.orm import Session, joinedload
 from lti_tool.badgr import connect
 from lti_tool.badgr.assertions import BackpackBadge
 from lti_tool.badgr.client import BadgrClient
-from lti_tool.badgr.errors import BadgrError, body_of, from_exception
+from lti_tool.badgr.errors import BadgrError, DuplicateAwardError, body_of, from_exception
 from lti_tool.badgr.types import Profile
 from lti_tool.db import get_or_create
-from lti_tool.errors import InvalidInputError, NotFoundError
+from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import Award, AwardStatus, Backpack, BadgeHost, LearnerVisit, Person
 from lti_tool.services import awarding, badge_hosts, grants
@@ -114,27 +116,39 @@ def badges(tools: Toolbox, person_id: int, backpack_id: int, now: datetime) -> l
 
 
 def push(tools: Toolbox, person_id: int, backpack_id: int, award_id: int, now: datetime) -> None:
-    """Put an own award into a connected account; raises BadgrError, NotFoundError, ConflictError."""
+    """Put an own award into a connected account, where it may be already; raises BadgrError, NotFoundError,
+    ConflictError."""
     with tools.database.read() as session:
         award = session.scalar(select(Award).where(Award.id == award_id, Award.person_id == person_id))
         if award is None or award.status is not AwardStatus.ISSUED or not award.open_badge_id:
             raise NotFoundError("This badge is not issued yet, or is not yours.")
         url = award.open_badge_id
 
+    assertion = _public(tools, url)
+
     def send(client: Client) -> None:
         if isinstance(client, BadgrClient):
             client.import_badge(url)
-            return
-        try:
-            public = tools.http.get(url, headers={"Accept": "application/json"}, timeout=connect.TIMEOUT)
-        except requests.RequestException as error:
-            raise from_exception(error, wrote=False) from None
-        assertion = body_of(public)
-        if not public.ok or not isinstance(assertion, dict):
-            raise BadgrError("The public page of the badge cannot be read at the moment. Try again later.")
-        client.push(assertion)
+        else:
+            client.push(assertion)
 
-    with_client(tools, person_id, backpack_id, now, send)
+    # That the account has it already is what was wanted.
+    with suppress(DuplicateAwardError):
+        with_client(tools, person_id, backpack_id, now, send)
+
+
+def _public(tools: Toolbox, url: str) -> dict[str, Any]:
+    """What the public page of a badge shows; raises ConflictError for one that was revoked (BADGR.md §8)."""
+    try:
+        answer = tools.http.get(url, headers={"Accept": "application/json"}, timeout=connect.TIMEOUT)
+    except requests.RequestException as error:
+        raise from_exception(error, wrote=False) from None
+    assertion = body_of(answer)
+    if isinstance(assertion, dict) and assertion.get("revoked"):
+        raise ConflictError("Badgr says that this badge was revoked. It cannot be taken along.", "A revoked badge")
+    if not answer.ok or not isinstance(assertion, dict):
+        raise BadgrError("The public page of the badge cannot be read at the moment. Try again later.")
+    return assertion
 
 
 def choose_address(tools: Toolbox, person_id: int, address: str, now: datetime) -> None:
@@ -183,7 +197,9 @@ def sign_in(
 ) -> None:
     """Let whoever has proved to own a Badgr account see their own awards, outside any LMS. Raises BadgrError."""
     address = server_address(tools, server_id)
-    pair = grants.exchange(tools, address, code, redirect_uri, verifier, frozenset(SIGN_IN_SCOPES), now)
+    # Anybody can come here, so nobody waits in a thread that others need.
+    scopes = frozenset(SIGN_IN_SCOPES)
+    pair = grants.exchange(tools, address, code, redirect_uri, verifier, scopes, now, patience=0)
     profile = BadgrClient(address.api_url, pair.access_token, tools.http).profile()
     # Nothing more is wanted of the account: the grant ends here.
     give_back(tools, address, pair)

@@ -51,7 +51,11 @@ def import_badge() -> Response:
     told = body()
     if len({"url", "image", "assertion"} & told.keys()) != 1:
         raise InvalidError(faults=["Must provide only one of 'url', 'image' or 'assertion'."])
-    state().imported.setdefault(g.user.entity_id, []).append(str(told.get("url")))
+    imported = state().imported.setdefault(g.user.entity_id, [])
+    if told.get("url") in imported:
+        duplicate = {"name": "DUPLICATE_BADGE", "description": "You already have this badge in your backpack"}
+        raise InvalidError(faults=[duplicate])
+    imported.append(str(told.get("url")))
     state().pushed[str(told.get("url"))] = {"id": str(told.get("url")), "type": "Assertion"}
     return shapes.success([_imported(str(told.get("url")))], 201)
 
