@@ -342,6 +342,16 @@ def test_the_pages_outside_the_lms_are_framed_by_nobody(world: World) -> None:
     assert "What Badges knows of you" in visitor.open(f"{world.tool_url}/privacy").text
 
 
+def test_whoever_is_sent_somebody_elses_address_is_told_not_to_go_on(world: World) -> None:
+    # The tab knows nothing of the browser that the course is open in.
+    tab = connect_tab(world, awarded(world))
+    assert "If you are not Lea Learner" in tab.text
+    assert "they would see your badges" in tab.text
+    tab.open(world.connect_url(world.launch(TEACHER, "3")))
+    assert "If you are not Terry Teacher" in tab.text
+    assert "the course would award by your account" in tab.text
+
+
 def test_hosts_are_offered_to_learners_only(world: World) -> None:
     tab = Visitor().open(world.connect_url(world.launch(TEACHER)))
     assert tab.page.select_one("input[name=host]") is None
