@@ -26,6 +26,10 @@ LONGEST_ANSWER = 120.0
 MAXIMUM_BYTES = 16 * 1024 * 1024
 LONGEST_WAIT = 24 * 60 * 60
 PRIVATE = "the address is a private one and is not called"
+# IPv6 addresses that carry an IPv4 address in their last 32 bits: NAT64, and IPv4-compatible ones (RFC 4291 §2.5.5.1).
+TRANSLATED = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
+# NAT64 within one network (RFC 8215), whose addresses carry IPv4 anywhere.
+TRANSLATED_WITHIN = ipaddress.ip_network("64:ff9b:1::/48")
 
 
 def new_session(allow_private_addresses: bool = False) -> requests.Session:
@@ -119,17 +123,31 @@ class _PublicTlsPool(HTTPSConnectionPool):
     ConnectionCls = _PublicTlsConnection
 
 
+def is_public(address: str) -> bool:
+    """Whether an IP address is somebody's on the internet, also by the IPv4 address that it carries inside.
+
+    Not by `is_global` alone: for it, what leads to IPv4 by translation (64:ff9b::/96, RFC 6052) or by a tunnel
+    (2002::/16, RFC 3056), the former site-local fec0::/10 (RFC 3879) and groups are global.
+    """
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address) and (inside := _inside(parsed)) is not None:
+        parsed = inside
+    is_own = isinstance(parsed, ipaddress.IPv6Address) and (parsed.is_site_local or parsed in TRANSLATED_WITHIN)
+    return parsed.is_global and not parsed.is_multicast and not is_own
+
+
+def _inside(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if any(address in network for network in TRANSLATED):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour
+
+
 def _refuse_private(connection: HTTPConnection, sock: socket.socket) -> socket.socket:
     # Checked on the connected socket, not on a look-up before it, so that a name cannot change its mind in between.
     if not is_public(sock.getpeername()[0]):
         sock.close()
         raise NewConnectionError(connection, PRIVATE)
     return sock
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public internet."""
-    return ipaddress.ip_address(address.split("%", maxsplit=1)[0]).is_global
 
 
 def _addresses(host: str) -> list[str]:

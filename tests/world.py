@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import selectinload
 
-from lti_tool.models import Award, BadgrServer, Person
+from lti_tool.models import Award, BadgrServer, Person, TokenWait
 from lti_tool.sandbox.badgr import BadgrConfig, BadgrState
 from lti_tool.sandbox.badgr.seed import seeded
 from lti_tool.sandbox.lms import LmsConfig, LmsState
@@ -139,9 +139,8 @@ class World:
         with self.tools.database.write() as session:
             session.execute(update(Award).where(Award.due_at > now).values(due_at=now))
             session.execute(update(Award).where(Award.score_due_at > now).values(score_due_at=now))
-            session.execute(
-                update(BadgrServer).values(token_calls_after=None, closed_until=None, minute_started_at=None)
-            )
+            session.execute(delete(TokenWait))
+            session.execute(update(BadgrServer).values(asked_until=None, closed_until=None, minute_started_at=None))
             session.commit()
         self.sweep()
 

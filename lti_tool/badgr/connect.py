@@ -1,6 +1,8 @@
 """Badge Connect (Open Badges 2.1): registers with any host by itself, reads badges there and puts badges there."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import requests
@@ -18,12 +20,23 @@ TIMEOUT = (5.0, 20.0)
 PAGE_SIZE, MAXIMUM_PAGES = 50, 20
 # How many badge classes and issuers are looked up, where a host names them by their addresses only.
 MAXIMUM_LOOK_UPS = 40
+# What Badgr takes, and no other (its mainsite/oauth2_api.py); also the one that is meant when an answer names none.
+BASIC = "client_secret_basic"
 
 
-def register(
-    http: requests.Session, host: Manifest, base_url: str, redirect_uri: str, version: str
-) -> tuple[str, str, tuple[str, ...]]:
-    """Register the tool (RFC 7591): client id, secret and the scopes granted; raises BadgrError."""
+@dataclass(frozen=True, repr=False)
+class Registration:
+    """What a host gave to the tool that registered (RFC 7591 §3.2.1); not shown by `repr`, for it holds a secret."""
+
+    client_id: str
+    client_secret: str
+    scopes: tuple[str, ...]
+    auth_method: str = BASIC
+    secret_ends_at: datetime | None = None
+
+
+def register(http: requests.Session, host: Manifest, base_url: str, redirect_uri: str, version: str) -> Registration:
+    """Register the tool (RFC 7591); raises BadgrError."""
     offered = [scope for scope in SCOPES if not host.scopes or scope in host.scopes]
     offered += [REFRESHING] if REFRESHING in host.scopes else []
     body = {
@@ -35,7 +48,7 @@ def register(
         "software_id": "lti-badges",
         "software_version": version,
         "redirect_uris": [redirect_uri],
-        "token_endpoint_auth_method": "client_secret_post",
+        "token_endpoint_auth_method": BASIC,
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
         "scope": " ".join(offered),
@@ -45,7 +58,13 @@ def register(
     if not isinstance(client_id, str) or not client_id:
         raise NonsenseAnswerError(f"{host.name} has not registered this tool: it gave no client id.")
     granted = tuple(str(answer.get("scope") or "").split()) or tuple(offered)
-    return client_id, str(answer.get("client_secret") or ""), granted
+    return Registration(
+        client_id=client_id,
+        client_secret=str(answer.get("client_secret") or ""),
+        scopes=granted,
+        auth_method=str(answer.get("token_endpoint_auth_method") or BASIC)[:40],
+        secret_ends_at=_moment(answer.get("client_secret_expires_at")),
+    )
 
 
 class ConnectClient:
@@ -116,6 +135,16 @@ class ConnectClient:
         if not isinstance(results, list) or not all(isinstance(entry, dict) for entry in results):
             raise NonsenseAnswerError("The badge host gave an answer that cannot be understood.")
         return results
+
+
+def _moment(told: Any) -> datetime | None:
+    """The end of a secret in seconds since 1970; None when it has none (0), or for nonsense."""
+    if not isinstance(told, int | float) or isinstance(told, bool) or told <= 0:
+        return None
+    try:
+        return datetime.fromtimestamp(told, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def _call(

@@ -69,6 +69,9 @@ def _get(http: requests.Session, url: str) -> requests.Response:
         response = http.get(url, timeout=TIMEOUT, headers={"Accept": "application/json"})
     except requests.RequestException as error:
         raise from_exception(error, wrote=False) from error
+    hops = [hop.url for hop in (*response.history, response)]
+    if url.startswith("https:") and not all(hop.startswith("https:") for hop in hops):
+        raise BadgrError(f"{urlsplit(url).netloc} leads to an address without https, which is not followed.")
     if not response.ok:
         raise BadgrError(f"{urlsplit(url).netloc} does not tell its addresses (HTTP {response.status_code}).")
     return response

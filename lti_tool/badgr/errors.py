@@ -23,7 +23,8 @@ NOT_FOUND = (
 ENVELOPE = ("status", "result", "fieldErrors", "validationErrors")
 # Said of what workers do; pages say something else in its place.
 TRIED_AGAIN = "It is tried again by itself"
-DUPLICATE = "previous award of this badge already exists"
+# As an award is refused, and as a backpack refuses a badge.
+DUPLICATES = ("previous award of this badge already exists", "DUPLICATE_BADGE")
 
 
 class BadgrError(Exception):
@@ -145,7 +146,7 @@ def from_response(response: requests.Response, *, wrote: bool) -> BadgrError:
     return ServerFaultError(advice, status=status, in_doubt=wrote and status >= 500, retry_after=_header(response))
 
 
-def from_token_response(response: requests.Response) -> BadgrError:
+def from_token_response(response: requests.Response, *, is_refresh: bool = False) -> BadgrError:
     """The error for an answer of the token address that is no success (BADGR.md §1.3, §1.6)."""
     status = response.status_code
     body = body_of(response)
@@ -156,7 +157,9 @@ def from_token_response(response: requests.Response) -> BadgrError:
     if status >= 500 or 300 <= status < 400:
         advice = f"Badgr's sign-in has a problem of its own (HTTP {status}). {TRIED_AGAIN}."
         return ServerFaultError(advice, status=status, in_doubt=status >= 500, retry_after=_header(response))
-    if error == "invalid_grant":
+    # The maintained fork says "Token refresh failed!" with 401 (BADGR.md §0); a wrong key names the client.
+    is_refused = is_refresh and status == 401 and error and not error.startswith("invalid_client")
+    if error == "invalid_grant" or is_refused:
         advice = "Badgr no longer accepts this authorization. Connect to Badgr again."
         return GrantRejectedError(advice, status=status)
     if error.startswith("invalid_client") or status == 401:
@@ -199,7 +202,7 @@ def _is_badgrs(body: Any) -> bool:
 
 def _invalid(status: int, body: Any) -> InvalidRequestError:
     faults = tuple(_faults(body)) if isinstance(body, dict) else ()
-    if any(DUPLICATE in fault for fault in faults):
+    if any(duplicate in fault for fault in faults for duplicate in DUPLICATES):
         advice = "Badgr says that this person has the badge already, but does not show it."
         return DuplicateAwardError(advice, faults, status=status)
     said = "; ".join(faults)[:500] or f"HTTP {status}"
@@ -209,6 +212,8 @@ def _invalid(status: int, body: Any) -> InvalidRequestError:
 def _faults(body: dict[str, Any]) -> Iterator[str]:
     yield from _flat(body.get("validationErrors"), "")
     yield from _flat(body.get("fieldErrors"), "")
+    # So is a registration refused (RFC 7591 §3.2.2).
+    yield from _flat(body.get("error_description"), "")
     if isinstance(status := body.get("status"), dict) and status.get("description") not in (
         None,
         "bad request",

@@ -1,8 +1,10 @@
 """Badgr's OAuth 2: the consent address, code for tokens, refresh, revocation (BADGR.md §1)."""
 
+from base64 import b64encode
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote_plus
 
 import requests
 from authlib.common.security import generate_token
@@ -82,22 +84,31 @@ def revoke(server: ServerAddress, http: requests.Session, token: str, kind: str 
 
 
 def _post(server: ServerAddress, http: requests.Session, url: str, form: dict[str, str]) -> requests.Response:
-    # Posted by hand: Authlib raises away the status and follows content types, and Badgr's errors need both. The
-    # secret goes in the body because Badgr splits a Basic header at every colon (BADGR.md §1.3).
-    credentials = {"client_id": server.client_id, "client_secret": server.client_secret}
+    # Posted by hand: Authlib raises away the status and follows content types, and Badgr's errors need both.
+    headers, credentials = _credentials(server)
     try:
         response = http.post(
             url,
             data=form | credentials,
-            headers={"Accept": "application/json"},
+            headers={"Accept": "application/json"} | headers,
             timeout=TIMEOUT,
             allow_redirects=False,
         )
     except requests.RequestException as error:
         raise from_exception(error, wrote=True) from error
     if not 200 <= response.status_code < 300:
-        raise from_token_response(response)
+        raise from_token_response(response, is_refresh=form.get("grant_type") == "refresh_token")
     return response
+
+
+def _credentials(server: ServerAddress) -> tuple[dict[str, str], dict[str, str]]:
+    """Key and secret as headers and as fields of the form."""
+    if server.is_basic and server.client_secret:
+        both = f"{quote_plus(server.client_id)}:{quote_plus(server.client_secret)}"
+        return {"Authorization": f"Basic {b64encode(both.encode()).decode()}"}, {}
+    # An operator's key goes in the body, because Badgr splits a Basic header at every colon (BADGR.md §1.3).
+    secret = {"client_secret": server.client_secret} if server.client_secret else {}
+    return {}, {"client_id": server.client_id} | secret
 
 
 def _tokens(response: requests.Response, requested: frozenset[str], now: datetime) -> TokenPair:

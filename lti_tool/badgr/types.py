@@ -34,6 +34,8 @@ class ServerAddress:
     client_secret: str
     authorization_url: str = ""
     token_url: str = ""
+    # Whether key and secret go in a header (RFC 6749 §2.3.1); else in the body.
+    is_basic: bool = False
 
     @property
     def consent_url(self) -> str:

@@ -78,7 +78,7 @@ def add(
 @click.argument("server_id", type=ROW_ID)
 def test(server_id: int) -> None:
     """Try the stored key of a server."""
-    badgr_servers.try_key(open_tools(), server_id)
+    badgr_servers.try_key(open_tools(), server_id, datetime.now(UTC))
     click.echo("The key works.")
 
 

@@ -12,7 +12,7 @@ from lti_tool.models.award import (
     RunStatus,
 )
 from lti_tool.models.backpack import Backpack, BadgeHost, LearnerVisit
-from lti_tool.models.badge import BadgeClass, BadgrServer, Connection
+from lti_tool.models.badge import BadgeClass, BadgrServer, Connection, TokenWait
 from lti_tool.models.course import Course, CourseAlias, Enrolment, Person, PersonAlias, PullMark, ResourceLink, Visit
 from lti_tool.models.event import Event, EventStatus, MissingId, Source, SourceHour
 from lti_tool.models.heartbeat import Heartbeat
@@ -65,6 +65,7 @@ __all__ = [
     "RunStatus",
     "Source",
     "SourceHour",
+    "TokenWait",
     "ToolKey",
     "Visit",
 ]

@@ -34,6 +34,7 @@ class HoldReason(StrEnum):
     NOT_A_LEARNER = "not_a_learner"
     NO_CONNECTION = "no_connection"
     OTHER_SERVER = "other_server"
+    ISSUER_NOT_ALLOWED = "issuer_not_allowed"
     # A teacher wants to see each award of the rule first, or the run that it belongs to is larger than usual.
     APPROVAL = "approval"
     BRAKE = "brake"

@@ -25,6 +25,11 @@ class BadgeHost(Base):
     scopes: Mapped[list[str]]
     client_id: Mapped[str] = mapped_column(String(255))
     sealed_client_secret: Mapped[str | None] = mapped_column(Text)
+    # As the host's answer to the registration said (RFC 7591 §2, §3.2.1); an end of None is none.
+    auth_method: Mapped[str] = mapped_column(String(40), default="client_secret_basic")
+    secret_ends_at: Mapped[datetime | None]
+    # What was registered; None is not known, of a registration from before it was kept.
+    redirect_uri: Mapped[str | None] = mapped_column(String(500))
     created_at: Mapped[datetime]
 
 

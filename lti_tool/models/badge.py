@@ -23,8 +23,6 @@ class BadgrServer(Base):
     api_url: Mapped[str] = mapped_column(String(500))
     client_id: Mapped[str] = mapped_column(String(255))
     sealed_client_secret: Mapped[str] = mapped_column(Text)
-    # Token calls to one host share one throttle there (BADGR.md §1.6): nobody asks again before this moment.
-    token_calls_after: Mapped[datetime | None]
     # What is asked for at consent; not every server knows every scope (BADGR.md §0).
     scopes: Mapped[list[str]] = mapped_column(default=lambda: list(NEEDED_SCOPES))
     # How many awards are sent side by side, and in a minute; None is as many as come.
@@ -35,7 +33,19 @@ class BadgrServer(Base):
     # The circuit breaker: failures in a row, and until when nobody tries.
     failures: Mapped[int] = mapped_column(default=0)
     closed_until: Mapped[datetime | None]
+    # Until when the server itself has asked to be left alone; no success of anybody ends that.
+    asked_until: Mapped[datetime | None]
     created_at: Mapped[datetime]
+
+
+class TokenWait(Base):
+    """That the token address of a host wants no call before a moment: whoever calls from here shares one throttle there
+    (BADGR.md §1.6), by whatever key, for teachers' and learners' accounts alike."""
+
+    __tablename__ = "token_wait"
+
+    origin: Mapped[str] = mapped_column(String(500), primary_key=True)
+    until: Mapped[datetime]
 
 
 class Connection(Base):
@@ -77,6 +87,10 @@ class Connection(Base):
     def ends_at(self) -> datetime | None:
         """When it is known to end by itself: a grant without a refresh token cannot be renewed."""
         return self.expires_at if self.is_alive and self.sealed_refresh_token is None else None
+
+    def allows(self, issuer_entity_id: str) -> bool:
+        """Whether courses may award in the name of this issuer by it."""
+        return not self.allowed_issuers or issuer_entity_id in self.allowed_issuers
 
     @property
     def is_alive(self) -> bool:

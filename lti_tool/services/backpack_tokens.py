@@ -17,10 +17,11 @@ from lti_tool.badgr.errors import BadgrError, GrantRejectedError, UnauthorizedEr
 from lti_tool.badgr.types import ServerAddress, TokenPair
 from lti_tool.db import insert_if_absent
 from lti_tool.errors import ConflictError, NotFoundError
-from lti_tool.models import Backpack, BadgeHost, OneTimeToken
-from lti_tool.services import token_calls
+from lti_tool.models import Backpack, OneTimeToken
+from lti_tool.services import badge_hosts, token_calls
 from lti_tool.services.connections import (
     LEASE,
+    PATIENCE,
     WAIT_STEP_SECONDS,
     ConnectionBusyError,
     give_back,
@@ -32,6 +33,10 @@ Answer = TypeVar("Answer")
 Client = BadgrClient | ConnectClient
 
 ENDED = "This account is not connected any more. Connect it again."
+
+
+class AccountEndedError(ConflictError):
+    """A learner's account is not connected any more: they have to connect it again."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,7 @@ def address_of(tools: Toolbox, place: Place) -> ServerAddress:
     """The OAuth addresses of a place, with the tool's key there; raises LookupError."""
     if place.server_id is not None:
         return server_address(tools, place.server_id)
-    with tools.database.read() as session:
-        host = session.get(BadgeHost, place.host_id or 0)
-    if host is None:
-        raise LookupError(f"no badge host {place.host_id}")
-    secret = tools.vault.open(host.sealed_client_secret) if host.sealed_client_secret else ""
-    return ServerAddress("", host.api_base, host.client_id, secret, host.authorization_url, host.token_url)
+    return badge_hosts.address_of(tools, place.host_id or 0)
 
 
 def client_of(tools: Toolbox, place: Place, address: ServerAddress, token: str) -> Client:
@@ -65,7 +65,7 @@ def with_client(
 ) -> Answer:
     """Do something in a learner's account; a refused token is renewed once.
 
-    Raises NotFoundError, ConflictError when the learner has to connect again, ConnectionBusyError, or what `work`
+    Raises NotFoundError, AccountEndedError when the learner has to connect again, ConnectionBusyError, or what `work`
     raises.
     """
     with tools.database.read() as session:
@@ -77,7 +77,12 @@ def with_client(
         return work(client_of(tools, place, address, token))
     except UnauthorizedError:
         token = _renewed(tools, backpack_id, address, token, now)
-    return work(client_of(tools, place, address, token))
+    try:
+        return work(client_of(tools, place, address, token))
+    except UnauthorizedError:
+        # Not even a token of this moment is taken there.
+        _mark_dead(tools, backpack_id, token, now)
+        raise AccountEndedError(ENDED) from None
 
 
 def find(session: Session, person_id: int, backpack_id: int, *, also_ended: bool = False) -> Backpack:
@@ -99,7 +104,7 @@ def store(tools: Toolbox, backpack: Backpack, pair: TokenPair) -> None:
 def _renewed(tools: Toolbox, backpack_id: int, address: ServerAddress, refused: str, now: datetime) -> str:
     """Another token than the refused one: what another process has renewed meanwhile, or a new one."""
     started = time.monotonic()
-    while (waited := timedelta(seconds=time.monotonic() - started)) < LEASE:
+    while (waited := timedelta(seconds=time.monotonic() - started)) < PATIENCE:
         if _take_lease(tools, backpack_id, now + waited):
             try:
                 return _renew(tools, backpack_id, address, refused, now + waited)
@@ -113,20 +118,24 @@ def _renew(tools: Toolbox, backpack_id: int, address: ServerAddress, refused: st
     with tools.database.read() as session:
         backpack = session.get(Backpack, backpack_id)
     if backpack is None or backpack.dead_since is not None:
-        raise ConflictError(ENDED)
+        raise AccountEndedError(ENDED)
     token = tools.vault.open(backpack.sealed_access_token)
     if token != refused:
         return token
     try:
-        token_calls.respect_wait(tools, address.api_url, now)
+        token_calls.respect_wait(tools, address, now)
         if backpack.sealed_refresh_token is None:
             raise GrantRejectedError(ENDED)
         pair = oauth.refresh(address, tools.http, tools.vault.open(backpack.sealed_refresh_token), now)
     except GrantRejectedError:
         _mark_dead(tools, backpack_id, refused, now)
-        raise ConflictError(ENDED) from None
+        raise AccountEndedError(ENDED) from None
     except BadgrError as error:
-        token_calls.note_wait(tools, address.api_url, error, now)
+        token_calls.note_wait(tools, address, error, now)
+        if badge_hosts.note_refusal(tools, backpack.host_id, address, error, now):
+            # The refresh token was given to a registration that is no more.
+            _mark_dead(tools, backpack_id, refused, now)
+            raise AccountEndedError(ENDED) from None
         raise
     former = tools.vault.open(backpack.sealed_refresh_token)
     pair = replace(pair, refresh_token=pair.refresh_token or former)
@@ -134,12 +143,14 @@ def _renew(tools: Toolbox, backpack_id: int, address: ServerAddress, refused: st
         stored = session.get(Backpack, backpack_id, with_for_update=True)
         if stored is not None and tools.vault.open(stored.sealed_access_token) == refused:
             store(tools, stored, pair)
+            # Another process was refused, for this answer was on its way.
+            stored.dead_since = None
             session.commit()
             return pair.access_token
     # Meanwhile another account was connected here, or this one was ended: nobody keeps this pair.
     give_back(tools, address, pair)
     if stored is None or stored.dead_since is not None:
-        raise ConflictError(ENDED)
+        raise AccountEndedError(ENDED)
     return tools.vault.open(stored.sealed_access_token)
 
 

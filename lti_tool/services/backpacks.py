@@ -1,25 +1,25 @@
 """Learners' own accounts: seeing all one's badges, choosing the address that badges go to, taking an award along."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 import requests
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session, joinedload
 
-from lti_tool import __version__
-from lti_tool.badgr import connect, discovery
+from lti_tool.badgr import connect
 from lti_tool.badgr.assertions import BackpackBadge
 from lti_tool.badgr.client import BadgrClient
-from lti_tool.badgr.errors import BadgrError, body_of, from_exception
+from lti_tool.badgr.errors import BadgrError, DuplicateAwardError, body_of, from_exception
 from lti_tool.badgr.types import Profile
 from lti_tool.db import get_or_create
 from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import Award, AwardStatus, Backpack, BadgeHost, LearnerVisit, Person
-from lti_tool.services import awarding, grants
+from lti_tool.services import awarding, badge_hosts, grants
 from lti_tool.services.backpack_tokens import Client, Place, address_of, client_of, find, store, with_client
 from lti_tool.services.connections import end_grant, give_back, server_address, tokens_of
-from lti_tool.services.registration import check_url
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -28,7 +28,6 @@ log = get_logger(__name__)
 BACKPACK_SCOPES = ("r:profile", "r:backpack", "rw:backpack")
 SIGN_IN_SCOPES = ("r:profile",)
 SESSION = timedelta(hours=8)
-MAXIMUM_HOSTS = 200
 
 
 def scopes_of(tools: Toolbox, place: Place) -> tuple[str, ...]:
@@ -37,38 +36,6 @@ def scopes_of(tools: Toolbox, place: Place) -> tuple[str, ...]:
         return BACKPACK_SCOPES
     with tools.database.read() as session:
         return tuple(session.get_one(BadgeHost, place.host_id).scopes)
-
-
-def add_host(tools: Toolbox, address: str, redirect_uri: str, now: datetime) -> int:
-    """Discover a Badge Connect host and register the tool there, once; its id. Raises BadgrError, InvalidInputError."""
-    check_url(tools.settings, "address", address.strip())
-    manifest = discovery.manifest(tools.http, address.strip())
-    for url in (manifest.api_base, manifest.authorization_url, manifest.token_url, manifest.registration_url):
-        # Tokens and badges go there: what the host says of itself is held to the same rule.
-        check_url(tools.settings, f"an address of {manifest.name}", url)
-    with tools.database.read() as session:
-        known = session.scalar(select(BadgeHost.id).where(BadgeHost.manifest_url == manifest.url))
-        number = session.scalar(select(func.count(BadgeHost.id))) or 0
-    if known is not None:
-        return known
-    if number >= MAXIMUM_HOSTS:
-        raise ConflictError("No more hosts can be added here. Ask the administrator of the Badges tool.")
-    base = tools.settings.base_url
-    client_id, secret, scopes = connect.register(tools.http, manifest, base, redirect_uri, __version__)
-    with tools.database.write() as session:
-        told = {
-            "name": manifest.name,
-            "api_base": manifest.api_base,
-            "authorization_url": manifest.authorization_url,
-            "token_url": manifest.token_url,
-            "scopes": list(scopes),
-            "client_id": client_id,
-            "sealed_client_secret": tools.vault.seal(secret) if secret else None,
-            "created_at": now,
-        }
-        host = get_or_create(session, BadgeHost, {"manifest_url": manifest.url}, **told)
-        session.commit()
-        return host.id
 
 
 def complete(
@@ -80,7 +47,11 @@ def complete(
     """
     address = address_of(tools, place)
     wanted = frozenset(scopes_of(tools, place))
-    pair = grants.exchange(tools, address, code, redirect_uri, verifier, wanted, now)
+    try:
+        pair = grants.exchange(tools, address, code, redirect_uri, verifier, wanted, now)
+    except BadgrError as error:
+        badge_hosts.note_refusal(tools, place.host_id, address, error, now)
+        raise
     # What a host does not name among the rights is known by whether it gives a refresh token.
     if missing_scopes := wanted - pair.scopes - {connect.REFRESHING}:
         give_back(tools, address, pair)
@@ -145,27 +116,39 @@ def badges(tools: Toolbox, person_id: int, backpack_id: int, now: datetime) -> l
 
 
 def push(tools: Toolbox, person_id: int, backpack_id: int, award_id: int, now: datetime) -> None:
-    """Put an own award into a connected account; raises BadgrError, NotFoundError, ConflictError."""
+    """Put an own award into a connected account, where it may be already; raises BadgrError, NotFoundError,
+    ConflictError."""
     with tools.database.read() as session:
         award = session.scalar(select(Award).where(Award.id == award_id, Award.person_id == person_id))
         if award is None or award.status is not AwardStatus.ISSUED or not award.open_badge_id:
             raise NotFoundError("This badge is not issued yet, or is not yours.")
         url = award.open_badge_id
 
+    assertion = _public(tools, url)
+
     def send(client: Client) -> None:
         if isinstance(client, BadgrClient):
             client.import_badge(url)
-            return
-        try:
-            public = tools.http.get(url, headers={"Accept": "application/json"}, timeout=connect.TIMEOUT)
-        except requests.RequestException as error:
-            raise from_exception(error, wrote=False) from None
-        assertion = body_of(public)
-        if not public.ok or not isinstance(assertion, dict):
-            raise BadgrError("The public page of the badge cannot be read at the moment. Try again later.")
-        client.push(assertion)
+        else:
+            client.push(assertion)
 
-    with_client(tools, person_id, backpack_id, now, send)
+    # That the account has it already is what was wanted.
+    with suppress(DuplicateAwardError):
+        with_client(tools, person_id, backpack_id, now, send)
+
+
+def _public(tools: Toolbox, url: str) -> dict[str, Any]:
+    """What the public page of a badge shows; raises ConflictError for one that was revoked (BADGR.md §8)."""
+    try:
+        answer = tools.http.get(url, headers={"Accept": "application/json"}, timeout=connect.TIMEOUT)
+    except requests.RequestException as error:
+        raise from_exception(error, wrote=False) from None
+    assertion = body_of(answer)
+    if isinstance(assertion, dict) and assertion.get("revoked"):
+        raise ConflictError("Badgr says that this badge was revoked. It cannot be taken along.", "A revoked badge")
+    if not answer.ok or not isinstance(assertion, dict):
+        raise BadgrError("The public page of the badge cannot be read at the moment. Try again later.")
+    return assertion
 
 
 def choose_address(tools: Toolbox, person_id: int, address: str, now: datetime) -> None:
@@ -214,7 +197,9 @@ def sign_in(
 ) -> None:
     """Let whoever has proved to own a Badgr account see their own awards, outside any LMS. Raises BadgrError."""
     address = server_address(tools, server_id)
-    pair = grants.exchange(tools, address, code, redirect_uri, verifier, frozenset(SIGN_IN_SCOPES), now)
+    # Anybody can come here, so nobody waits in a thread that others need.
+    scopes = frozenset(SIGN_IN_SCOPES)
+    pair = grants.exchange(tools, address, code, redirect_uri, verifier, scopes, now, patience=0)
     profile = BadgrClient(address.api_url, pair.access_token, tools.http).profile()
     # Nothing more is wanted of the account: the grant ends here.
     give_back(tools, address, pair)

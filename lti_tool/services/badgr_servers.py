@@ -15,7 +15,7 @@ from lti_tool.db import Database
 from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
 from lti_tool.models import BadgrServer, Connection
 from lti_tool.models.badge import NEEDED_SCOPES
-from lti_tool.services import audit, throttle
+from lti_tool.services import audit, throttle, token_calls
 from lti_tool.services.registration import check_text, check_url
 from lti_tool.toolbox import Toolbox
 
@@ -55,12 +55,12 @@ class ServerState:
     alive: int
     ended: int
     failures: int
-    closed_until: datetime | None
+    left_alone_until: datetime | None
 
     @property
     def is_troubled(self) -> bool:
-        """Whether it is left alone at the moment, or only tried now and then."""
-        return self.closed_until is not None or self.failures >= throttle.FAILURES_TO_CLOSE
+        """Whether it has failed so often that it is left alone, or only tried now and then."""
+        return self.failures >= throttle.FAILURES_TO_CLOSE
 
 
 def discover(tools: Toolbox, address: str) -> discovery.Addresses:
@@ -96,7 +96,7 @@ def save(
     secret = told.client_secret.strip() or _present_secret(tools, server_id)
     check_text("client secret", secret)
     if check:
-        check_key(tools, _address(told, secret))
+        check_key(tools, _address(told, secret), now)
     try:
         with tools.database.write() as session:
             server = session.get(BadgrServer, server_id) if server_id else BadgrServer(created_at=now)
@@ -117,14 +117,16 @@ def save(
         ) from None
 
 
-def check_key(tools: Toolbox, address: ServerAddress) -> None:
+def check_key(tools: Toolbox, address: ServerAddress, now: datetime) -> None:
     """Raise InvalidInputError, saying what to do, unless the server knows this key and secret."""
     try:
+        token_calls.respect_wait(tools, address, now)
         oauth.check_client(address, tools.http, f"{tools.settings.base_url}/badgr/callback")
     except (ClientRejectedError, InvalidScopeError):
         text = "The server does not know this key, or the secret is another one. Nothing was saved."
         raise InvalidInputError(f"client id: {text}") from None
     except ThrottledError as error:
+        token_calls.note_wait(tools, address, error, now)
         wait = round(error.retry_after or 60)
         text = f"The server wants to be left alone for {wait} seconds. Nothing was saved; try again then."
         raise InvalidInputError(text) from None
@@ -134,14 +136,14 @@ def check_key(tools: Toolbox, address: ServerAddress) -> None:
         raise InvalidInputError(f"api-url: {text}") from None
 
 
-def try_key(tools: Toolbox, server_id: int) -> None:
+def try_key(tools: Toolbox, server_id: int, now: datetime) -> None:
     """Try the stored key of a server; raises InvalidInputError saying what is wrong, NotFoundError."""
     with tools.database.read() as session:
         server = session.get(BadgrServer, server_id)
     if server is None:
         raise NotFoundError("See the list of Badgr servers.", "There is no such Badgr server")
     secret = tools.vault.open(server.sealed_client_secret)
-    check_key(tools, ServerAddress(server.ui_url, server.api_url, server.client_id, secret))
+    check_key(tools, ServerAddress(server.ui_url, server.api_url, server.client_id, secret), now)
 
 
 def states(database: Database, now: datetime) -> list[ServerState]:
@@ -165,7 +167,7 @@ def states(database: Database, now: datetime) -> list[ServerState]:
             alive=numbers.get(s.id, (0, 0))[0],
             ended=numbers.get(s.id, (0, 0))[1],
             failures=s.failures,
-            closed_until=s.closed_until if s.closed_until is not None and s.closed_until > now else None,
+            left_alone_until=throttle.left_alone_until(s, now),
         )
         for s in servers
     ]

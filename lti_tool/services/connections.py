@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from lti_tool.badgr import oauth
@@ -21,9 +21,10 @@ from lti_tool.badgr.errors import (
     UnauthorizedError,
 )
 from lti_tool.badgr.types import ServerAddress, TokenPair
+from lti_tool.http import LONGEST_ANSWER
 from lti_tool.logs import get_logger
 from lti_tool.models import Backpack, BadgrServer, Connection, Course
-from lti_tool.services import token_calls
+from lti_tool.services import awarding, token_calls
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -31,8 +32,10 @@ log = get_logger(__name__)
 Answer = TypeVar("Answer")
 
 REFRESH_BEFORE = timedelta(minutes=5)
-# Longer than a refresh can take (5 s to connect, 30 s to answer), shorter than a teacher's patience.
-LEASE = timedelta(seconds=45)
+# Longer than a refresh can take: to connect, to begin to answer, and to answer to the end.
+LEASE = timedelta(seconds=LONGEST_ANSWER + 90)
+# For who waits while somebody else refreshes.
+PATIENCE = timedelta(seconds=45)
 WAIT_STEP_SECONDS = 0.1
 CONNECT_SECONDS = 5.0
 # While the tool's own key is not accepted, somebody is told and has to correct it.
@@ -78,7 +81,7 @@ def access_token(tools: Toolbox, connection_id: int, now: datetime, refused: str
     Raises ConnectionDeadError, ConnectionBusyError, or the BadgrError of a refresh that may be tried again.
     """
     started = time.monotonic()
-    while (waited := timedelta(seconds=time.monotonic() - started)) < LEASE:
+    while (waited := timedelta(seconds=time.monotonic() - started)) < PATIENCE:
         with tools.database.read() as session:
             connection = session.get_one(Connection, connection_id)
         if not connection.is_alive:
@@ -132,7 +135,7 @@ def _refresh(tools: Toolbox, connection: Connection, now: datetime) -> str:
     address = server_address(tools, connection.server_id)
     token = tools.vault.open(connection.sealed_access_token)
     try:
-        token_calls.respect_wait(tools, address.api_url, now)
+        token_calls.respect_wait(tools, address, now)
         if connection.sealed_refresh_token is None:
             raise GrantRejectedError("Badgr gave no refresh token with this connection.")
         pair = oauth.refresh(address, tools.http, tools.vault.open(connection.sealed_refresh_token), now)
@@ -142,7 +145,7 @@ def _refresh(tools: Toolbox, connection: Connection, now: datetime) -> str:
         return access_token(tools, connection.id, now)
     except BadgrError as error:
         _let_go(tools, connection.id)
-        token_calls.note_wait(tools, address.api_url, error, now)
+        token_calls.note_wait(tools, address, error, now)
         if isinstance(error, ClientRejectedError | InvalidScopeError | InvalidRequestError):
             raise SignInRefusedError(error.advice, status=error.status, retry_after=REFUSED_WAIT_SECONDS) from error
         raise
@@ -153,11 +156,22 @@ def _refresh(tools: Toolbox, connection: Connection, now: datetime) -> str:
         stored = session.get_one(Connection, connection.id, with_for_update=True)
         if tools.vault.open(stored.sealed_access_token) == token:
             set_tokens(tools, stored, pair)
+            if not stored.is_alive:
+                # Another worker was refused, for this answer was on its way: what it has held goes on.
+                stored.dead_since = stored.dead_reason = None
+                session.flush()
+                release(session, stored, now)
             session.commit()
             return pair.access_token
     # Meanwhile somebody has connected again, or disconnected: that counts, and nobody keeps this pair.
     give_back(tools, address, pair)
     return access_token(tools, connection.id, now)
+
+
+def release(session: Session, connection: Connection, now: datetime) -> None:
+    """Everything that waits for this connection goes on, in every course that uses it."""
+    for course_id in session.scalars(select(Course.id).where(Course.connection_id == connection.id)).all():
+        awarding.release(session, now, course_id=course_id)
 
 
 def give_back(tools: Toolbox, address: ServerAddress, pair: TokenPair | None) -> None:

@@ -27,7 +27,7 @@ from lti_tool.models import (
     RuleStatus,
 )
 from lti_tool.services import audit, awarding, token_calls
-from lti_tool.services.connections import end_grant, give_back, server_address, set_tokens, tokens_of
+from lti_tool.services.connections import end_grant, give_back, release, server_address, set_tokens, tokens_of
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -92,7 +92,7 @@ def complete(tools: Toolbox, consent: Consent, code: str, redirect_uri: str, now
             told = f"{profile.name} at {connection.server.name}"
             audit.note(session, consent.actor, "institution's account connected", now, detail=told)
         session.flush()
-        _release(session, connection, now)
+        release(session, connection, now)
         session.commit()
         log.info("badgr_connected", connection_id=connection.id, course_id=consent.course_id)
     # Nobody holds the grant any more that this one takes the place of.
@@ -108,24 +108,27 @@ def exchange(
     verifier: str,
     wanted: frozenset[str],
     now: datetime,
+    *,
+    patience: float = LONGEST_WAIT_SECONDS,
 ) -> TokenPair:
-    """The tokens for a code; a short wait that the server asks for is waited, for the person would have to begin anew.
+    """The tokens for a code; a wait of so many seconds that the server asks for is waited, for the person would have to
+    begin anew.
 
     A code lives for 60 seconds (BADGR.md §1.3), and somebody else's failure may have made the server ask (§1.6).
     """
 
     def exchange_once(at: datetime) -> TokenPair:
-        token_calls.respect_wait(tools, address.api_url, at)
+        token_calls.respect_wait(tools, address, at)
         try:
             return oauth.exchange_code(address, tools.http, code, redirect_uri, verifier, wanted, at)
         except BadgrError as error:
-            token_calls.note_wait(tools, address.api_url, error, at)
+            token_calls.note_wait(tools, address, error, at)
             raise
 
     try:
         return exchange_once(now)
     except SignInThrottledError as error:
-        if error.retry_after is None or error.retry_after > LONGEST_WAIT_SECONDS:
+        if error.retry_after is None or error.retry_after > patience:
             raise
         time.sleep(error.retry_after)
         return exchange_once(now + timedelta(seconds=error.retry_after))
@@ -207,7 +210,7 @@ def disconnect(tools: Toolbox, connection_id: int, actor: str, now: datetime) ->
 def allow_issuers(tools: Toolbox, connection_id: int, entity_ids: list[str], actor: str, now: datetime) -> None:
     """Limit an institution's connection to some issuers; an empty list is all of them. Raises NotFoundError.
 
-    Courses that award in the name of another one have no connection then: what they award waits.
+    What courses award in the name of another one waits then, and goes out when that one is allowed.
     """
     with tools.database.write() as session:
         connection = session.get(Connection, connection_id)
@@ -215,8 +218,10 @@ def allow_issuers(tools: Toolbox, connection_id: int, entity_ids: list[str], act
             raise NotFoundError("There is no such account of an institution.")
         connection.allowed_issuers = sorted(set(entity_ids))
         for course in session.scalars(select(Course).where(Course.connection_id == connection_id)):
-            if not _may_use(session, course, connection):
-                course.connection = course.issuer_entity_id = course.issuer_name = course.issuer_role = None
+            if course.issuer_entity_id is not None and not connection.allows(course.issuer_entity_id):
+                course.issuer_entity_id = course.issuer_name = course.issuer_role = None
+        session.flush()
+        release(session, connection, now)
         audit.note(session, actor, "allowed issuers changed", now, detail=", ".join(connection.allowed_issuers))
         session.commit()
 
@@ -225,7 +230,7 @@ def _may_use(session: Session, course: Course, connection: Connection) -> bool:
     """Whether the institution lets this course award what its rules award; anybody else's account has no limits."""
     in_use = select(BadgeClass.issuer_entity_id).join(Rule)
     in_use = in_use.where(Rule.course_id == course.id, Rule.status != RuleStatus.DRAFT)
-    return not connection.allowed_issuers or set(session.scalars(in_use)) <= set(connection.allowed_issuers)
+    return all(connection.allows(issuer_id) for issuer_id in set(session.scalars(in_use)))
 
 
 def _issuers(client: BadgrClient) -> list[Issuer] | None:
@@ -247,12 +252,11 @@ def _attach(
     course.connection = connection
     if found is None:
         return
-    allowed = set(connection.allowed_issuers)
     wanted = course.issuer_entity_id or session.scalar(
         select(BadgeClass.issuer_entity_id).join(Rule).where(Rule.course_id == course.id).order_by(Rule.id.desc())
     )
     issuer = next((i for i in found if i.entity_id == wanted), None)
-    if issuer is None or (allowed and issuer.entity_id not in allowed):
+    if issuer is None or not connection.allows(issuer.entity_id):
         course.issuer_entity_id = course.issuer_name = course.issuer_role = None
     else:
         course.issuer_entity_id, course.issuer_name = issuer.entity_id, issuer.name
@@ -265,12 +269,6 @@ def _try_again(session: Session, course: Course, now: datetime) -> None:
     for award in session.scalars(failed.with_for_update()):
         awarding.add_step(session, award, "released", "Another Badgr account was connected: it is tried again.", now)
         awarding.make_due(session, award, now)
-
-
-def _release(session: Session, connection: Connection, now: datetime) -> None:
-    """Everything that waits for this connection goes on, in every course that uses it."""
-    for course_id in session.scalars(select(Course.id).where(Course.connection_id == connection.id)).all():
-        awarding.release(session, now, course_id=course_id)
 
 
 def _store(

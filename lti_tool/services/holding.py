@@ -9,6 +9,7 @@ HOLD_LABEL = {
     HoldReason.NOT_A_LEARNER: "Held: not a learner",
     HoldReason.NO_CONNECTION: "Held: no Badgr connection",
     HoldReason.OTHER_SERVER: "Held: the badge is at another Badgr server",
+    HoldReason.ISSUER_NOT_ALLOWED: "Held: your institution does not allow this issuer",
     HoldReason.APPROVAL: "Waits for a teacher's approval",
     HoldReason.BRAKE: "Held: more awards at once than usual",
 }
@@ -32,6 +33,10 @@ HOLD_ADVICE = {
     HoldReason.OTHER_SERVER: (
         "This badge belongs to another Badgr server than the one that the course is connected to now. Connect an "
         "account of that server again, or pause the rule and choose a badge of the present one."
+    ),
+    HoldReason.ISSUER_NOT_ALLOWED: (
+        "The course awards by your institution's account, which is limited to other issuers than that of this badge. "
+        "Ask the administrator of the Badges tool to allow the issuer, or connect your own account; then it goes out."
     ),
     HoldReason.APPROVAL: (
         "This badge is sent when a teacher of the course has approved it, on the page of the badge's rule."
@@ -72,7 +77,7 @@ def why_award_held(award: Award, enrolment: Enrolment | None) -> HoldReason | No
         return HoldReason.BRAKE
     if award.awaits_approval:
         return HoldReason.APPROVAL
-    return why_held(award.course, enrolment) or _server_fault(award)
+    return why_held(award.course, enrolment) or _server_fault(award) or _issuer_fault(award)
 
 
 def _server_fault(award: Award) -> HoldReason | None:
@@ -81,3 +86,10 @@ def _server_fault(award: Award) -> HoldReason | None:
     if connection is None or (fault := connection_fault(award.course)) is not None:
         return HoldReason.NO_CONNECTION if connection is None else fault
     return HoldReason.OTHER_SERVER if connection.server_id != award.badge_class.server_id else None
+
+
+def _issuer_fault(award: Award) -> HoldReason | None:
+    """Whether an institution has limited its account to other issuers; here every award comes by, whatever made it."""
+    connection = award.course.connection
+    is_allowed = connection is None or connection.allows(award.badge_class.issuer_entity_id)
+    return None if is_allowed else HoldReason.ISSUER_NOT_ALLOWED

@@ -23,6 +23,11 @@ STAFF_ONLY = (
     "Ask an owner of the issuer in Badgr to make it an editor, or connect an account that is one."
 )
 
+LIMITED = (
+    "Your institution lets its account award for some issuers only. Ask the administrator of the Badges tool for "
+    "another issuer, or connect your own account to make one."
+)
+
 
 @dataclass(frozen=True)
 class IssuerView:
@@ -39,13 +44,13 @@ def list_issuers(tools: Toolbox, connection_id: int, now: datetime) -> list[Issu
     """The issuers of a connection, by name; raises ConnectionDeadError or BadgrError."""
     with tools.database.read() as session:
         connection = session.get_one(Connection, connection_id)
-        user_id, allowed = connection.badgr_user_id, set(connection.allowed_issuers)
+        user_id = connection.badgr_user_id
     found = with_client(tools, connection_id, now, lambda client: client.issuers())
     views = [
         IssuerView(issuer.entity_id, issuer.name, issuer.image, issuer.url, issuer.role_of(user_id)) for issuer in found
     ]
     # An institution's account may be limited to some of its issuers.
-    views = [view for view in views if not allowed or view.entity_id in allowed]
+    views = [view for view in views if connection.allows(view.entity_id)]
     return sorted(views, key=lambda view: view.name.casefold())
 
 
@@ -85,12 +90,14 @@ def save_badge_class(
 
 
 def save_issuer(tools: Toolbox, course_id: int, told: NewIssuer, issuer_id: str | None, now: datetime) -> RemoteIssuer:
-    """Make an issuer and let the course use it, or change the one that it uses; raises BadgrError."""
+    """Make an issuer and let the course use it, or change the one that it uses; raises BadgrError, ConflictError."""
     with tools.database.read() as session:
         connection = session.get_one(Course, course_id).connection
         if connection is None:
             raise ConflictError("Connect the course to Badgr first.")
         connection_id, user_id = connection.id, connection.badgr_user_id
+    if not (connection.allows(issuer_id) if issuer_id else may_make_issuers(connection)):
+        raise ConflictError(LIMITED)
 
     def save(client: BadgrClient) -> RemoteIssuer:
         return client.create_issuer(told) if issuer_id is None else client.update_issuer(issuer_id, told)
@@ -105,6 +112,11 @@ def save_issuer(tools: Toolbox, course_id: int, told: NewIssuer, issuer_id: str 
     return saved
 
 
+def may_make_issuers(connection: Connection | None) -> bool:
+    """Whether new issuers may be made by a connection: not by one that is limited to some."""
+    return connection is not None and not connection.allowed_issuers
+
+
 def _editable(tools: Toolbox, course_id: int) -> tuple[int, str]:
     with tools.database.read() as session:
         course = session.get_one(Course, course_id)
@@ -112,6 +124,8 @@ def _editable(tools: Toolbox, course_id: int) -> tuple[int, str]:
             raise ConflictError("Connect the course to Badgr and choose the issuer first.")
         if not course.may_edit_badges:
             raise ConflictError(STAFF_ONLY)
+        if course.connection is not None and not course.connection.allows(course.issuer_entity_id):
+            raise ConflictError(LIMITED)
         return course.connection_id, course.issuer_entity_id
 
 

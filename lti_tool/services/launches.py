@@ -94,7 +94,7 @@ def find_visit(tools: Toolbox, session_digest: str, course_id: int, now: datetim
                 Deployment.approved,
                 Platform.enabled,
             )
-            .options(joinedload(Visit.course), joinedload(Visit.person))
+            .options(joinedload(Visit.course).joinedload(Course.connection), joinedload(Visit.person))
         )
 
 

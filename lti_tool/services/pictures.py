@@ -11,7 +11,9 @@ from lti_tool.errors import InvalidInputError
 
 MAXIMUM_BYTES = 2 * 1024 * 1024
 MAXIMUM_SVG_BYTES = 256 * 1024
-MAXIMUM_PIXELS = 40_000_000
+# In memory each is four bytes, more than once; photographs are read at a smaller scale at once.
+MAXIMUM_PIXELS = 4_000_000
+MAXIMUM_PHOTOGRAPH_PIXELS = 16_000_000
 # Badgr makes every picture this small anyway (BADGR.md §5).
 SIDE = 400
 TAKEN = ("PNG", "JPEG", "WEBP", "GIF")
@@ -43,6 +45,10 @@ def _clean_svg(content: bytes) -> bytes:
 def _clean_bitmap(content: bytes) -> bytes:
     try:
         with Image.open(io.BytesIO(content), formats=TAKEN) as picture:
+            if picture.width * picture.height > MAXIMUM_PHOTOGRAPH_PIXELS:
+                raise InvalidInputError(TOO_MANY_PIXELS)
+            # Only JPEG knows this; all others stay as they are.
+            picture.draft("RGB", (SIDE, SIDE))
             if picture.width * picture.height > MAXIMUM_PIXELS:
                 raise InvalidInputError(TOO_MANY_PIXELS)
             # Drawn anew: what cameras and programs have written beside the picture is left behind.

@@ -163,7 +163,7 @@ def _claim(tools: Toolbox, award_id: int, now: datetime) -> tuple[str, int | Non
         if award is None or award.status is not AwardStatus.REVOKING or award.due_at > now:
             return None
         connection = award.course.connection
-        if connection is not None and (until := throttle.closed_until(session, connection.server_id, now)):
+        if connection is not None and (until := throttle.enter(session, connection.server_id, now)):
             # The server is left alone: this waits like the awards do.
             award.due_at = until
             wake(session, "revocation", award_id, until)

@@ -9,7 +9,7 @@ import requests
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from lti_tool.errors import NotFoundError
+from lti_tool.errors import InvalidInputError, NotFoundError
 from lti_tool.jwks import fetch_key_set
 from lti_tool.lti import advice
 from lti_tool.lti.ags import LINE_ITEM_SCOPE, RESULT_SCOPE, SCORE_SCOPE, read_line_items, reading_scope
@@ -20,7 +20,7 @@ from lti_tool.lti.nrps import Roster, read_roster
 from lti_tool.lti.services import ServiceClient
 from lti_tool.lti.tokens import request_token
 from lti_tool.models import BadgrServer, Connection, Course, Platform, Source
-from lti_tool.services import delivery, health, intake, upkeep
+from lti_tool.services import badgr_servers, delivery, health, intake, upkeep
 from lti_tool.services.admins import Admin
 from lti_tool.services.sources import OWN_KINDS
 from lti_tool.toolbox import Toolbox
@@ -74,8 +74,14 @@ def subjects(tools: Toolbox, admin: Admin) -> list[Subject]:
         return [Subject("tool", "Badges itself"), *found, *(Subject(f"badgr-{s.id}", s.name) for s in servers)]
 
 
-def check(tools: Toolbox, admin: Admin, key: str, now: datetime) -> tuple[Subject, list[Finding]]:
-    """Try one subject, which takes some seconds; raises NotFoundError for one that is not this administrator's."""
+def check(
+    tools: Toolbox, admin: Admin, key: str, now: datetime, *, with_keys: bool = True
+) -> tuple[Subject, list[Finding]]:
+    """Try one subject, which takes some seconds; raises NotFoundError for one that is not this administrator's.
+
+    A key is tried by a code that is refused, and refusals make a Badgr server wait for all calls (BADGR.md §1.6): what
+    runs every few minutes leaves that out, `with_keys`.
+    """
     subject = next((subject for subject in subjects(tools, admin) if subject.key == key), None)
     if subject is None:
         raise NotFoundError("It does not exist, or it is not yours to administer.")
@@ -83,7 +89,7 @@ def check(tools: Toolbox, admin: Admin, key: str, now: datetime) -> tuple[Subjec
     if kind == "platform":
         return subject, list(_Platform(tools, int(number), admin.deployment_id, now).findings())
     if kind == "badgr":
-        return subject, list(_badgr_findings(tools, int(number)))
+        return subject, list(_badgr_findings(tools, int(number), now, with_keys=with_keys))
     return subject, list(_tool_findings(tools, now))
 
 
@@ -214,7 +220,7 @@ class _Platform:
         return Finding(topic, Outcome.FINE, f"{number} switched on, none is silent.")
 
 
-def _badgr_findings(tools: Toolbox, server_id: int) -> Iterator[Finding]:
+def _badgr_findings(tools: Toolbox, server_id: int, now: datetime, *, with_keys: bool) -> Iterator[Finding]:
     with tools.database.read() as session:
         server = session.get_one(BadgrServer, server_id)
         ends = session.scalars(select(Connection.dead_since).where(Connection.server_id == server_id)).all()
@@ -227,6 +233,8 @@ def _badgr_findings(tools: Toolbox, server_id: int) -> Iterator[Finding]:
         yield Finding("API", Outcome.FAULT, text, "Check the API address and the firewall of this machine.")
     else:
         yield _badgr_api(server, status)
+        if with_keys:
+            yield _badgr_key(tools, server_id, now)
     ended = sum(end is not None for end in ends)
     text = f"{len(ends) - ended} at work, {ended} ended."
     todo = "Whoever made an ended connection is told on the page of the course, and can connect again there."
@@ -238,6 +246,16 @@ def _badgr_api(server: BadgrServer, status: int) -> Finding:
         return Finding("API", Outcome.FINE, f"{server.api_url} answers.")
     text = f"{server.api_url} answers with status {status}, which a Badgr server does not."
     return Finding("API", Outcome.FAULT, text, "Check the API address: it is often another than that of the pages.")
+
+
+def _badgr_key(tools: Toolbox, server_id: int, now: datetime) -> Finding:
+    try:
+        badgr_servers.try_key(tools, server_id, now)
+    except InvalidInputError as error:
+        text = error.advice.partition(": ")[2] or error.advice
+        todo = "Correct the key on the page of this server, or wait when it says so; see its registration at Badgr."
+        return Finding("Key and secret", Outcome.FAULT, text.replace(" Nothing was saved.", ""), todo)
+    return Finding("Key and secret", Outcome.FINE, "The server knows them.")
 
 
 def _tool_findings(tools: Toolbox, now: datetime) -> Iterator[Finding]:

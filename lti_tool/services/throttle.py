@@ -9,9 +9,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from lti_tool.badgr.errors import (
+    LONGEST_WAIT,
     BadgrError,
+    ClientRejectedError,
+    GrantRejectedError,
+    InvalidScopeError,
     NonsenseAnswerError,
     ServerFaultError,
+    SignInRefusedError,
     SignInThrottledError,
     ThrottledError,
     UnreachableError,
@@ -29,6 +34,10 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(minutes=10)
 WAIT_ASKED = timedelta(seconds=30)
 FULL_PAUSE = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
+# They come from the token address and say nothing of the API.
+OF_THE_SIGN_IN = (
+    SignInThrottledError | SignInRefusedError | GrantRejectedError | ClientRejectedError | InvalidScopeError
+)
 
 
 def is_troubled(server: BadgrServer) -> bool:
@@ -37,10 +46,10 @@ def is_troubled(server: BadgrServer) -> bool:
 
 
 def enter(session: Session, server_id: int, now: datetime) -> datetime | None:
-    """Take a place for one award; None when it may go, else when to come back. Locks the server's row."""
+    """Take a place for one award or revocation; None when it may go, else when to come back. Locks the server's row."""
     server = session.get_one(BadgrServer, server_id, with_for_update=True)
-    if server.closed_until is not None and server.closed_until > now:
-        return server.closed_until
+    if (until := left_alone_until(server, now)) is not None:
+        return until
     if _sending(session, server_id, now) >= (1 if is_troubled(server) else server.max_parallel):
         return now + FULL_PAUSE
     if server.minute_started_at is None or server.minute_started_at <= now - MINUTE:
@@ -53,14 +62,21 @@ def enter(session: Session, server_id: int, now: datetime) -> datetime | None:
 
 def closed_until(session: Session, server_id: int, now: datetime) -> datetime | None:
     """Until when this server is left alone; None when it may be called."""
-    until = session.get_one(BadgrServer, server_id).closed_until
-    return until if until is not None and until > now else None
+    return left_alone_until(session.get_one(BadgrServer, server_id), now)
+
+
+def left_alone_until(server: BadgrServer, now: datetime) -> datetime | None:
+    """The end of the pause after failures or of the wait that the server has asked for, whichever is later."""
+    ends = [end for end in (server.closed_until, server.asked_until) if end is not None and end > now]
+    return max(ends, default=None)
 
 
 def note(tools: Toolbox, server_id: int, error: BadgrError | None, now: datetime) -> None:
     """Learn from how a call has ended: trouble of the server counts, a refusal of what was sent does not."""
+    if isinstance(error, OF_THE_SIGN_IN):
+        return
     is_trouble = isinstance(error, UnreachableError | ServerFaultError | NonsenseAnswerError)
-    is_asked = isinstance(error, ThrottledError) and not isinstance(error, SignInThrottledError)
+    is_asked = isinstance(error, ThrottledError) or (error is not None and is_trouble and bool(error.retry_after))
     if not (is_trouble or is_asked):
         with tools.database.read() as session:
             if session.get_one(BadgrServer, server_id).failures == 0:
@@ -68,15 +84,16 @@ def note(tools: Toolbox, server_id: int, error: BadgrError | None, now: datetime
     with tools.database.write() as session:
         server = session.get_one(BadgrServer, server_id, with_for_update=True)
         if error is not None and is_asked:
-            wait = timedelta(seconds=error.retry_after) if error.retry_after else WAIT_ASKED
-            server.closed_until = now + min(wait, LONGEST_PAUSE)
-        elif is_trouble:
+            wait = timedelta(seconds=min(error.retry_after, LONGEST_WAIT)) if error.retry_after else WAIT_ASKED
+            server.asked_until = max(now + wait, server.asked_until or now)
+        if is_trouble:
             server.failures += 1
             if is_troubled(server):
                 pause = FIRST_PAUSE * 2 ** min(server.failures - FAILURES_TO_CLOSE, 10)
                 server.closed_until = now + min(pause, LONGEST_PAUSE)
                 log.warning("badgr_left_alone", server_id=server_id, failures=server.failures)
-        else:
+        elif not is_asked:
+            # The API has answered. What it has asked for before stays asked for.
             server.failures, server.closed_until = 0, None
         session.commit()
 
@@ -87,11 +104,13 @@ def server_of(session: Session, course: Course) -> int:
 
 
 def _sending(session: Session, server_id: int, now: datetime) -> int:
+    is_sent = Award.status == AwardStatus.SENDING
+    is_revoked = (Award.status == AwardStatus.REVOKING) & Award.lease.is_not(None)
     query = (
         select(func.count())
         .select_from(Award)
         .join(Course, Course.id == Award.course_id)
         .join(Connection, Connection.id == Course.connection_id)
-        .where(Award.status == AwardStatus.SENDING, Award.due_at > now, Connection.server_id == server_id)
+        .where(is_sent | is_revoked, Award.due_at > now, Connection.server_id == server_id)
     )
     return session.scalar(query) or 0

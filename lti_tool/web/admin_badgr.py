@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 from lti_tool.badgr.presets import PRESETS
 from lti_tool.errors import InvalidInputError, NotFoundError
 from lti_tool.models import Connection, Deployment
-from lti_tool.services import badgr_servers, connections, grants
+from lti_tool.services import badge_hosts, badgr_servers, connections, grants
 from lti_tool.services.admins import Admin
 from lti_tool.services.badgr_servers import BadgrServerData, ServerState
 from lti_tool.web import access
@@ -36,6 +36,7 @@ def overview() -> str:
             servers=badgr_servers.states(tools().database, utc_now()),
             institutions=institutions,
             tickets={d: institution_ticket(d, admin.name) for d in institutions},
+            hosts=badge_hosts.states(db),
         )
 
 
@@ -97,6 +98,15 @@ def disconnect(connection_id: int) -> Response:
             raise NotFoundError("There is no such connection.")
     grants.disconnect(tools(), connection_id, admin.name, utc_now())
     flash("Disconnected. Badges that are earned wait until the courses are connected again.", "success")
+    return redirect(url_for("admin_badgr.overview"), 303)
+
+
+@blueprint.post("/hosts/<int:host_id>/remove")
+def remove_host(host_id: int) -> Response:
+    """Forget a badge host that learners have entered."""
+    admin = access.enter_as_local_admin()
+    badge_hosts.remove(tools(), host_id, admin.name, utc_now())
+    flash("Removed. Whoever enters its address again has the tool registered there anew.", "success")
     return redirect(url_for("admin_badgr.overview"), 303)
 
 

@@ -53,6 +53,8 @@ def edit_badge(course_id: int, badge_class_id: str | None = None) -> str | Respo
 def edit_issuer(course_id: int, issuer_id: str | None = None) -> str | Response | tuple[str, int]:
     """Make an issuer, or change the course's own."""
     visit = access.enter_as_teacher() if issuer_id is None else _enter_as_editor()
+    if issuer_id is None and visit.course.connection_id and not issuers.may_make_issuers(visit.course.connection):
+        raise ConflictError(issuers.LIMITED, "This account may not make an issuer")
     present = _issuer(visit, issuer_id) if issuer_id else None
     profile = connections.with_client(tools(), access.connection_id(visit), utc_now(), lambda client: client.profile())
     addresses = [email.address for email in profile.emails if email.verified]

@@ -18,7 +18,7 @@ from lti_tool.badgr import oauth
 from lti_tool.badgr.errors import BadgrError
 from lti_tool.errors import InvalidInputError
 from lti_tool.models import BadgrServer, Course, Deployment, Person, Visit
-from lti_tool.services import backpacks, grants
+from lti_tool.services import backpacks, badge_hosts, grants, sign_in_limits
 from lti_tool.services.backpack_tokens import Place, address_of
 from lti_tool.web import access
 from lti_tool.web.hygiene import row_id
@@ -76,10 +76,14 @@ def begin() -> Response | str:
     host = request.form.get("host", "").strip()
     if not host or not _is_own(told):
         return redirect(_consent_url(told, Place(server_id=request.form.get("server", 0, type=row_id))), 303)
-    place = Place(host_id=backpacks.add_host(tools(), host, _redirect_uri(), utc_now()))
+    is_doubted = "again" in request.form
+    host_id = badge_hosts.enter(tools(), host, _redirect_uri(), utc_now(), is_doubted=is_doubted)
+    place = Place(host_id=host_id)
     # A link, for the content policy lets forms lead only to the servers that an administrator has entered.
     url = _consent_url(told, place)
-    return render_template("badgr/host.html", url=url, host=urlsplit(url).netloc)
+    keeper = urlsplit(address_of(tools(), place).api_url).netloc
+    names = {"consent": urlsplit(url).netloc, "keeper": keeper}
+    return render_template("badgr/host.html", url=url, **names, host=host, ticket=request.form.get("ticket", ""))
 
 
 @blueprint.post("/sign-in")
@@ -100,8 +104,18 @@ def callback() -> tuple[str, int] | str | Response:
         return _failed("This answer was not expected", TICKET_ENDED, 400)
     if error := request.args.get("error"):
         return _failed(*_refusal(error), 200)
+    code, told = request.args.get("code", ""), begun["told"]
+    sign_in_limits.check_code(code)
+    is_stranger = told["for"] == SIGN_IN
+    who = (
+        sign_in_limits.network(request.remote_addr or "")
+        if is_stranger
+        else f"{told.get('person')} {told.get('actor')}"
+    )
+    place = f"{begun['server']} {begun['host']}"
     try:
-        return _finish(begun, request.args.get("code", ""))
+        with sign_in_limits.attempt(tools(), place, who, utc_now(), is_stranger=is_stranger):
+            return _finish(begun, code)
     except BadgrError as fault:
         return _failed("Badgr did not complete the connection", fault.advice, 502)
 

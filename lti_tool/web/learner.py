@@ -3,8 +3,8 @@
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from lti_tool.errors import ConflictError
 from lti_tool.services import backpacks
+from lti_tool.services.backpack_tokens import AccountEndedError
 from lti_tool.services.reports.learner import learner_report
 from lti_tool.web import access
 from lti_tool.web.badgr import BACKPACK, ticket_for
@@ -71,7 +71,7 @@ def account(course_id: int, backpack_id: int) -> str | Response:
         found = next((b for b in backpacks.of_person(session, visit.person_id) if b.id == backpack_id), None)
     try:
         badges = backpacks.badges(tools(), visit.person_id, backpack_id, utc_now())
-    except ConflictError:
+    except AccountEndedError:
         # That page says that the account has ended, and how to go on.
         return redirect(url_for("learner.accounts", course_id=course_id), 303)
     return render_template("learner/account.html", course=visit.course, backpack=found, badges=badges)
@@ -91,7 +91,11 @@ def push(course_id: int, award_id: int) -> Response:
     """Put a badge into one of the learner's accounts."""
     visit = access.enter()
     backpack_id = request.form.get("account", 0, type=row_id)
-    backpacks.push(tools(), visit.person_id, backpack_id, award_id, utc_now())
+    try:
+        backpacks.push(tools(), visit.person_id, backpack_id, award_id, utc_now())
+    except AccountEndedError as error:
+        flash(error.advice, "warning")
+        return redirect(url_for("learner.accounts", course_id=course_id), 303)
     flash("The badge is in your account.", "success")
     return redirect(url_for("learner.overview", course_id=course_id), 303)
 

@@ -488,6 +488,20 @@ def test_badge_connect(badgr: Badgr) -> None:
     assert "Badge Connect Scopes only" in answer.json()["error"]
 
 
+def test_registration_is_refused_as_the_server_does(badgr: Badgr) -> None:
+    # Not recorded; read in the server's source (mainsite/oauth2_api.py: RegistrationSerializer).
+    good = json.loads(exchange(6, "dynamic registration: issuer scope refused").request_body) | {"scope": ""}
+    for change, said in (
+        ({"token_endpoint_auth_method": "client_secret_post"}, "Only client_secret_basic allowed."),
+        ({"redirect_uris": ["http://tool.example.org/cb"]}, "Must be a valid HTTPS URI"),
+        ({"redirect_uris": ["https://other.example.org/cb"]}, "do not match domain."),
+    ):
+        answer = requests.post(f"{badgr.url}/o/register", json=good | change, timeout=10)
+        assert (answer.status_code, said in answer.json()["error"]) == (400, True)
+    answer = requests.post(f"{badgr.url}/o/register", json=good, timeout=10)
+    assert (answer.status_code, answer.json()["token_endpoint_auth_method"]) == (201, "client_secret_basic")
+
+
 # -- public pages (§17) --
 
 

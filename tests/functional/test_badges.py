@@ -242,6 +242,20 @@ def test_what_is_no_picture_is_refused(content: bytes) -> None:
         pictures.data_uri(content)
 
 
+def jpeg(size: tuple[int, int]) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", size, "teal").save(out, "JPEG")
+    return out.getvalue()
+
+
+def test_many_pixels_are_taken_of_photographs_only() -> None:
+    # 116 KB of PNG were half a gigabyte of memory; a JPEG is read at a smaller scale at once.
+    assert pictures.data_uri(jpeg((4000, 3000))).startswith("data:image/png")
+    for content in (bomb(2_001), jpeg((5000, 4000))):
+        with pytest.raises(InvalidInputError, match="too many pixels"):
+            pictures.data_uri(content)
+
+
 # -- what is written on an assertion --
 
 

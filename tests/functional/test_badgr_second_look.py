@@ -10,7 +10,18 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from lti_tool.models import Award, AwardStatus, Backpack, BadgrServer, Connection, Course, HoldReason, Person, Rule
+from lti_tool.models import (
+    Award,
+    AwardStatus,
+    Backpack,
+    BadgrServer,
+    Connection,
+    Course,
+    HoldReason,
+    Person,
+    Rule,
+    TokenWait,
+)
 from lti_tool.sandbox.badgr import BadgrConfig, create_badgr
 from lti_tool.sandbox.faults import Fault
 from lti_tool.sandbox.serving import LocalServer, _Quiet
@@ -141,8 +152,7 @@ def test_a_wait_without_measure_at_the_sign_in_is_not_waited(world: World) -> No
     world.grade(LEARNER, score=9)
     world.work()
     with world.tools.database.read() as session:
-        until = session.scalars(select(BadgrServer.token_calls_after)).one()
-    assert until is not None
+        until = session.scalars(select(TokenWait.until)).one()
     assert until < now() + timedelta(hours=2)
 
 

@@ -244,6 +244,45 @@ def test_a_badge_goes_into_a_badgr_account_by_its_address(world: World) -> None:
     assert "Algebra I" in learner.text
 
 
+def push(world: World, learner: Visitor) -> Visitor:
+    return learner.open(f"{world.tool_url}/courses/1/mine/").submit("/push")
+
+
+def test_a_badge_that_is_there_already_is_there(world: World) -> None:
+    learner = connect(world, awarded(world))
+    for _ in range(2):
+        assert "The badge is in your account." in push(world, learner).text
+    assert list(world.badgr.imported.values()) == [[world.award_of(LEARNER).open_badge_id]]
+
+
+@pytest.mark.parametrize("at_badgr", [True, False])
+def test_a_revoked_badge_is_not_taken_along(world: World, host: tuple[str, BadgrState], at_badgr: bool) -> None:
+    url, state = ("", world.badgr) if at_badgr else host
+    learner = connect(world, awarded(world), url, state)
+    world.badgr.assertions[world.award_of(LEARNER).assertion_id or ""].revoke("Cheated")
+    push(world, learner)
+    assert (learner.status, "this badge was revoked" in learner.text) == (409, True)
+    assert state.imported == {}
+
+
+@pytest.mark.parametrize("path", ["/v2/backpack/assertions", "/v2/backpack/import"])
+def test_an_account_that_takes_no_token_at_all_has_ended(world: World, path: str) -> None:
+    learner = connect(world, awarded(world))
+    world.badgr.faults.add(Fault(path, status=401, times=2, body="{}"))
+    if path.endswith("/import"):
+        push(world, learner)
+        assert "Connect it again." in learner.text
+    else:
+        learner.follow("/accounts/")
+    assert learner.url.endswith("/mine/accounts")
+    assert "It is not connected any more" in learner.text
+    with world.tools.database.read() as session:
+        assert session.scalars(select(Backpack)).one().dead_since is not None
+    # Connecting it again is offered there, and enough.
+    connect(world, learner).follow("/accounts/")
+    assert learner.status == 200
+
+
 def test_a_host_that_fails_says_so(world: World) -> None:
     learner = connect(world, awarded(world))
     world.badgr.faults.add(Fault("/v2/backpack/import", status=500))
@@ -301,6 +340,16 @@ def test_the_pages_outside_the_lms_are_framed_by_nobody(world: World) -> None:
     response = visitor.browser.session.get(visitor.url)
     assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
     assert "What Badges knows of you" in visitor.open(f"{world.tool_url}/privacy").text
+
+
+def test_whoever_is_sent_somebody_elses_address_is_told_not_to_go_on(world: World) -> None:
+    # The tab knows nothing of the browser that the course is open in.
+    tab = connect_tab(world, awarded(world))
+    assert "If you are not Lea Learner" in tab.text
+    assert "they would see your badges" in tab.text
+    tab.open(world.connect_url(world.launch(TEACHER, "3")))
+    assert "If you are not Terry Teacher" in tab.text
+    assert "the course would award by your account" in tab.text
 
 
 def test_hosts_are_offered_to_learners_only(world: World) -> None:

@@ -118,6 +118,15 @@ def test_installations_that_wait_are_noticed(world: World, values: dict[str, obj
 
 def test_badgr_is_tried(world: World) -> None:
     assert faults(world, "badgr-1") == set()
+    assert findings(world, "badgr-1")["Key and secret"].outcome is Outcome.FINE
+    # A monitor that asked every minute would make Badgr wait for everybody.
+    before = world.token_calls()
+    selfcheck.check(world.tools, EVERYTHING, "badgr-1", datetime.now(UTC), with_keys=False)
+    assert world.token_calls() == before
+    world.badgr.faults.add(Fault("/o/token", status=401, body='{"error": "invalid_client"}'))
+    told = findings(world, "badgr-1")["Key and secret"]
+    assert (told.outcome, "does not know this key" in told.detail) == (Outcome.FAULT, True)
+    assert "saved" not in told.detail
     world.badgr.faults.add(Fault("/v2/users/self", status=200))
     assert "status 200" in findings(world, "badgr-1")["API"].detail
 

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
+from lti_tool import http as outside
+from lti_tool.badgr import client
 from lti_tool.errors import InvalidInputError
-from lti_tool.models import AwardStatus, Backpack, BadgrServer, Connection
+from lti_tool.models import AwardStatus, Backpack, Connection, TokenWait
 from lti_tool.sandbox.badgr import BadgrConfig, Fault
-from lti_tool.services import backpacks, badgr_servers, connections
+from lti_tool.services import backpacks, badge_hosts, badgr_servers, connections
 from lti_tool.services.badgr_servers import BadgrServerData
 from tests.functional.test_learners_own import connect as connect_own
 from tests.functional.test_learners_own import connect_tab
@@ -133,6 +135,52 @@ def test_disconnecting_in_the_middle_of_a_renewal_leaves_no_token_behind(world: 
     assert world.award_of(LEARNER).status is AwardStatus.HELD
 
 
+def test_nobody_takes_over_a_renewal_whose_answer_may_still_come() -> None:
+    longest = connections.CONNECT_SECONDS + sum(client.TIMEOUT) + outside.LONGEST_ANSWER
+    assert connections.LEASE.total_seconds() > longest
+
+
+def test_an_answer_that_came_too_late_revives_what_was_given_up_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "LEASE", timedelta(seconds=0.3))
+    world.ready_course()
+    world.badgr.end_access_tokens()
+    token, known = world.tools.vault.open(connection(world).sealed_access_token), len(world.badgr.tokens)
+    world.badgr.faults.add(Fault("/o/token", "delay", after_work=True, delay=2))
+
+    def renew() -> str:
+        return connections.access_token(world.tools, connection(world).id, datetime.now(UTC), refused=token)
+
+    with ThreadPoolExecutor(1) as slow:
+        first = slow.submit(renew)
+        wait_for(lambda: len(world.badgr.tokens) > known)
+        wait_for(
+            lambda: (connection(world).refresh_lease_until or datetime.max.replace(tzinfo=UTC)) < datetime.now(UTC)
+        )
+        with pytest.raises(connections.ConnectionDeadError):
+            renew()
+        world.grade(LEARNER, score=9)
+        world.work()
+        assert world.award_of(LEARNER).status is AwardStatus.HELD
+        assert first.result() == world.badgr.tokens[-1].access
+    assert connection(world).is_alive
+    world.work()
+    assert world.held_by(LEARNER_ADDRESS) == ["Algebra I"]
+
+
+def test_a_refresh_that_the_fork_refuses_ends_the_connection(world: World) -> None:
+    teacher = world.ready_course()
+    world.badgr.end_access_tokens()
+    before = world.token_calls()
+    world.badgr.faults.add(Fault("/o/token", status=401, times=9, body='{"error": "Token refresh failed!"}'))
+    world.grade(LEARNER, score=9)
+    world.work()
+    world.tick()
+    assert world.token_calls() == before + 1
+    assert "The connection to Badgr has ended" in teacher.open(world.course_url(teacher)).text
+
+
 def test_a_wait_of_the_token_address_holds_for_every_key_and_every_learner_there(world: World) -> None:
     world.ready_course()
     learner = connect_own(world, world.launch(LEARNER))
@@ -144,7 +192,7 @@ def test_a_wait_of_the_token_address_holds_for_every_key_and_every_learner_there
     world.grade(LEARNER, score=9)
     world.work()
     with world.tools.database.read() as session:
-        assert all(session.scalars(select(BadgrServer.token_calls_after)).all())
+        assert [wait.origin for wait in session.scalars(select(TokenWait))] == [world.badgr_url]
     before = world.token_calls()
     learner.follow("/accounts/")
     assert (learner.status, "asked us to wait" in learner.text) == (502, True)
@@ -229,4 +277,4 @@ def test_a_badge_host_without_https_is_refused(world: World, address: str) -> No
     public = world.tools.settings.model_copy(update={"allow_private_addresses": False})
     tools = replace(world.tools, settings=public)
     with pytest.raises(InvalidInputError, match=r"^address: must"):
-        backpacks.add_host(tools, address, f"{world.tool_url}/badgr/callback", datetime.now(UTC))
+        badge_hosts.enter(tools, address, f"{world.tool_url}/badgr/callback", datetime.now(UTC))

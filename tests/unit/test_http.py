@@ -38,6 +38,37 @@ def test_private_addresses_are_not_called_through_a_proxy(
     assert len(server.seen) == 1
 
 
+@pytest.mark.parametrize(
+    ("address", "is_good"),
+    [
+        ("192.0.43.7", True),
+        ("2001:4860:4860::8888", True),
+        ("64:ff9b::192.0.43.7", True),
+        ("2002:c000:2b07::1", True),
+        ("127.0.0.1", False),
+        ("10.1.2.3", False),
+        ("169.254.169.254", False),
+        ("::1", False),
+        ("::", False),
+        ("::ffff:10.1.2.3", False),
+        ("::10.1.2.3", False),
+        ("fd00::1", False),
+        ("fe80::1%eth0", False),
+        ("fec0::1", False),
+        ("64:ff9b::10.1.2.3", False),
+        ("64:ff9b::169.254.169.254", False),
+        ("64:ff9b:1::a01:203", False),
+        ("2002:a01:203::1", False),
+        ("2002:7f00:1::1", False),
+        ("224.0.0.251", False),
+        ("239.1.2.3", False),
+        ("ff0e::1", False),
+    ],
+)
+def test_who_may_be_called(address: str, is_good: bool) -> None:
+    assert outside.is_public(address) is is_good
+
+
 def test_allowed_for_tests_and_own_networks(server: AnsweringServer) -> None:
     server.answers["/"] = json_answer({"ok": True})
     response = new_session(allow_private_addresses=True).get(server.url + "/")

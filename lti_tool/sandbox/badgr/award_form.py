@@ -24,7 +24,7 @@ HASHED_BY_DEFAULT = ("email", "telephone")
 class InvalidError(Exception):
     """The request cannot be carried out; `fields` are the faults field by field."""
 
-    def __init__(self, fields: Any = None, faults: list[str] | None = None) -> None:
+    def __init__(self, fields: Any = None, faults: list[Any] | None = None) -> None:
         super().__init__(fields, faults)
         self.fields, self.faults = fields or {}, faults or []
 

@@ -1,7 +1,9 @@
 """The backpack of a user (EXCHANGES.md §16), and the same as a Badge Connect host (Open Badges 2.1)."""
 
+import ipaddress
 import secrets
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, g, jsonify, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
@@ -26,6 +28,7 @@ REGISTRATION = (
     "software_version",
     "redirect_uris",
 )
+BASIC = "client_secret_basic"
 
 
 @blueprint.get("/v2/backpack/assertions")
@@ -48,7 +51,11 @@ def import_badge() -> Response:
     told = body()
     if len({"url", "image", "assertion"} & told.keys()) != 1:
         raise InvalidError(faults=["Must provide only one of 'url', 'image' or 'assertion'."])
-    state().imported.setdefault(g.user.entity_id, []).append(str(told.get("url")))
+    imported = state().imported.setdefault(g.user.entity_id, [])
+    if told.get("url") in imported:
+        duplicate = {"name": "DUPLICATE_BADGE", "description": "You already have this badge in your backpack"}
+        raise InvalidError(faults=[duplicate])
+    imported.append(str(told.get("url")))
     state().pushed[str(told.get("url"))] = {"id": str(told.get("url")), "type": "Assertion"}
     return shapes.success([_imported(str(told.get("url")))], 201)
 
@@ -88,13 +95,15 @@ def register() -> tuple[Response, int]:
         f"scope: Scope {scope} not valid for automatic application registration. Badge Connect Scopes only"
         for scope in wrong
     ]
+    missing += _wrong_registration(told)
     if missing:
         return jsonify(error=missing[0], error_description="; ".join(missing)), 400
     scopes = tuple(str(told.get("scope", "")).split())
     made = Client(secrets.token_urlsafe(12), secrets.token_urlsafe(24), tuple(told["redirect_uris"]), scopes)
     with state().lock:
         state().clients[made.client_id] = made
-    return jsonify(told | {"client_id": made.client_id, "client_secret": made.secret}), 201
+    given = {"client_id": made.client_id, "client_secret": made.secret, "client_secret_expires_at": 0}
+    return jsonify({"token_endpoint_auth_method": BASIC} | told | given), 201
 
 
 @blueprint.get("/bcv1/assertions")
@@ -130,6 +139,30 @@ def connect_profile() -> Response:
     if CONNECT_SCOPES[2] not in g.scopes:
         return _status(403, "FORBIDDEN")
     return _status(200, "OK", [{"type": "Profile", "name": g.user.name, "email": g.user.email}])
+
+
+def _wrong_registration(told: dict[str, Any]) -> list[str]:
+    """What the real server refuses beside what is missing (its mainsite/oauth2_api.py)."""
+    wrong = []
+    if told.get("token_endpoint_auth_method", BASIC) != BASIC:
+        wrong.append(
+            "token_endpoint_auth_method: Invalid token authentication method. Only client_secret_basic allowed."
+        )
+    pages = [urlsplit(str(told.get(name) or "")) for name in REGISTRATION if name.endswith("_uri")]
+    back = [urlsplit(str(uri)) for uri in told.get("redirect_uris") or []]
+    if not all(uri.scheme == "https" or _is_loopback(uri.hostname) for uri in back):
+        wrong.append("redirect_uris: Must be a valid HTTPS URI")
+    if len({uri.netloc for uri in (*pages, *back) if uri.netloc}) > 1:
+        wrong.append("client_uri, logo_uri, tos_uri, policy_uri, redirect_uris do not match domain.")
+    return wrong
+
+
+def _is_loopback(host: str | None) -> bool:
+    # The real server takes none but https; here the tool itself runs without, on this machine.
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
 
 
 def _own() -> list[Assertion]:

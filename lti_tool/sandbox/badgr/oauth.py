@@ -155,25 +155,21 @@ def _grant() -> Token:
 
 
 def _check_client() -> None:
-    config = state().config
     header = request.headers.get("Authorization", "")
-    if header.startswith("Basic "):
+    is_basic = header.startswith("Basic ")
+    if is_basic:
         name, _, secret = b64decode(header[6:]).decode().partition(":")
-        if name != config.client_id:
-            raise TokenError("invalid client_id", content_type=HTML)
-        if not compare_digest(secret, config.client_secret):
-            raise TokenError("invalid client_secret", content_type=HTML)
-        return
-    if "client_id" not in request.form:
+    elif "client_id" in request.form:
+        name, secret = request.form["client_id"], request.form.get("client_secret", "")
+    else:
         raise TokenError("invalid_grant")
-    registered = state().clients.get(request.form["client_id"])
-    if registered is not None:
-        if not compare_digest(request.form.get("client_secret", ""), registered.secret):
-            raise TokenError("invalid_client", status=401)
-        return
-    if request.form["client_id"] != config.client_id:
+    registered, config = state().clients.get(name), state().config
+    if registered is None and name != config.client_id:
         raise TokenError("invalid client_id", content_type=HTML)
-    if not compare_digest(request.form.get("client_secret", ""), config.client_secret):
+    known = registered.secret if registered is not None else config.client_secret
+    if not compare_digest(secret, known):
+        if is_basic:
+            raise TokenError("invalid client_secret", content_type=HTML)
         raise TokenError("invalid_client", status=401)
 
 

@@ -34,6 +34,10 @@ HOLD_DETAIL = {
         "Earned. It waits because the course has changed its badge service. Your teacher has been told; you need not "
         "do anything."
     ),
+    HoldReason.ISSUER_NOT_ALLOWED: (
+        "Earned. It waits because your institution has to allow it first. Your teacher has been told; you need not do "
+        "anything."
+    ),
     HoldReason.APPROVAL: "Earned. It comes when your teacher has looked at it and approved it.",
     HoldReason.BRAKE: "Earned. Your teacher is asked to confirm a long list of badges, and yours is on it.",
 }

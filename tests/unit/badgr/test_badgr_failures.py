@@ -349,3 +349,21 @@ def test_token_answers(status: int, body: str, error: type[BadgrError]) -> None:
     response.status_code = status
     response._content = body.encode()
     assert type(from_token_response(response)) is error
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        # What the maintained fork answers for every refresh (mint-o-badges, mainsite/oauth2_api.py).
+        (401, '{"error": "Token refresh failed!"}', GrantRejectedError),
+        (401, '{"error": "invalid_client"}', ClientRejectedError),
+        (401, '{"error": "invalid client_id"}', ClientRejectedError),
+        (401, HTML, ClientRejectedError),
+        (400, '{"error": "invalid_request"}', InvalidRequestError),
+    ],
+)
+def test_answers_to_a_refresh(status: int, body: str, error: type[BadgrError]) -> None:
+    response = requests.Response()
+    response.status_code = status
+    response._content = body.encode()
+    assert type(from_token_response(response, is_refresh=True)) is error
