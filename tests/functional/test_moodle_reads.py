@@ -122,6 +122,25 @@ def test_what_is_not_complete_any_more_is_noticed(world: World) -> None:
     assert known(world, EARLY)["moodle:course"][2] is ActivityProgress.IN_PROGRESS
 
 
+def test_what_is_failed_is_handed_in_and_not_completed_any_more(world: World) -> None:
+    world.launch(TEACHER)
+    pull(world)
+    for sub in (EARLY, CLOSE):
+        set_grade(world, sub, "lab-2", completed=True, failed=True)
+    pull(world)
+    lab = select(Person.sub, Result).join(Person).join(Activity).where(Activity.external_id == "moodle:cm:1201")
+    with world.tools.database.read() as session:
+        found = {sub: result.state for sub, result in session.execute(lab)}
+    assert {sub for sub, state in found.items() if state.hand_in} == {EARLY, CLOSE}
+    former = found[EARLY].progress
+    assert former is not None
+    assert former.progress is ActivityProgress.IN_PROGRESS
+    assert found[CLOSE].progress is None
+    again = pull(world)
+    assert again is not None
+    assert again.changed == 0
+
+
 def test_a_rule_on_a_grade_of_moodle_awards(world: World) -> None:
     world.launch(TEACHER)
     pull(world)

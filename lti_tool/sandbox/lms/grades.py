@@ -9,12 +9,13 @@ from lti_tool.sandbox.lms.people import Activity, Course
 
 @dataclass(frozen=True)
 class Grade:
-    """The present state of one learner in one activity: points, or done or not done."""
+    """The present state of one learner in one activity: points, or done (`failed`: without a pass) or not."""
 
     at: datetime
     score: float | None = None
     completed: bool | None = None
     released: bool = True
+    failed: bool = False
 
 
 Book = dict[tuple[str, str, str], Grade]

@@ -134,7 +134,7 @@ def _activity_completion(course: Course) -> dict[str, Any]:
                 "cmid": cmid(course, activity.id),
                 "modname": MODULES[activity.type],
                 "instance": item_id(course, activity.id),
-                "state": int(is_done),
+                "state": 3 if grade and grade.failed else int(is_done),
                 "timecompleted": int(grade.at.timestamp()) if grade and is_done else 0,
                 "tracking": 2,
                 "overrideby": None,
