@@ -12,6 +12,7 @@ from lti_tool.lti.deeplinking import is_badge_column
 from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.services import ServiceClient
 from lti_tool.models import Course
+from lti_tool.services.findings import LINE_ITEM
 from lti_tool.services.reading import Reading
 from lti_tool.services.results import CLOCK_SKEW
 from lti_tool.toolbox import Toolbox
@@ -71,7 +72,7 @@ def _event(course: Course, item: ags.LineItem, result: ags.LineItemResult, now: 
     return GradeEvent(
         course=(Identifier(IdKind.LTI, course.context_id),),
         person=(Identifier(IdKind.LTI, result.sub),),
-        activity=ActivityRef(item.url, item.label, "line_item"),
+        activity=ActivityRef(item.url, item.label, LINE_ITEM),
         grade=GradeFact(at, result.score, result.maximum, grading, released=item.is_released is not False),
         deployment_id=course.deployment.deployment_id,
     )

@@ -1,6 +1,7 @@
 """The results that Moodle's web services tell: the gradebook, completion of activities and of the course."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -48,6 +49,19 @@ PROGRESS = {
 def can_read_moodle(session: Session, vault: Vault, course: Course) -> bool:
     """Whether a token for the web services of this course's Moodle was entered."""
     return _access(session, vault, course) is not None and course.context_id.isdecimal()
+
+
+def has_the_word(session: Session, vault: Vault, course: Course, source: Source) -> bool:
+    """Whether only the gradebook of this course can say if a grade that this source tells may be seen.
+
+    The posts of Moodle's plugins do not say whether a grade is hidden.
+    """
+    return source.kind == KIND and can_read_moodle(session, vault, course)
+
+
+def unread(told: GradeEvent) -> GradeEvent:
+    """What an event tells, for as long as the gradebook was not read after it: its grade may be a hidden one."""
+    return told if told.grade is None else replace(told, grade=replace(told.grade, released=False))
 
 
 def read_moodle(tools: Toolbox, course: Course, _marks: Mapping[str, str], now: datetime) -> Reading:

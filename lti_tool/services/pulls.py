@@ -222,7 +222,8 @@ def keep(
     changed = findings.changed(session, course.id, platform_id, told, now, silent)
     if changed:
         _store(session, tools, course.id, platform_id, changed, now)
-    lost = findings.lost(changed, course.pulled_at, now - GRACE)
+    of_events = findings.without_own_columns(session, course.id, changed)
+    lost = findings.lost(of_events, course.pulled_at, now - GRACE)
     if lost:
         health.note_lost(session, course.deployment, lost, now)
     for digest, etag in marks.items():

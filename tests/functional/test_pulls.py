@@ -1,5 +1,6 @@
 """Results are read from the LMS too: on a schedule, after launches, by a button; what no event told is found."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,6 +15,7 @@ from lti_tool.lti.claims import NRPS_SCOPE
 from lti_tool.models import (
     Activity,
     Course,
+    Deployment,
     Event,
     Person,
     PlatformToken,
@@ -25,9 +27,10 @@ from lti_tool.models import (
 from lti_tool.sandbox.faults import Fault
 from lti_tool.sandbox.lms import LmsConfig, lineitems
 from lti_tool.sandbox.visitor import Visitor
-from lti_tool.services import pulls
+from lti_tool.services import health, pulls, sources, trials
 from lti_tool.services.pulls import Pulled
 from lti_tool.services.reading import Reading
+from tests.functional.test_webhooks import grade_body, post
 from tests.world import BIOLOGY, CLOSE, EARLY, LEARNER, TEACHER, World, running_world
 
 LINK_ITEM = "1"  # The column of the tool's own link in Biology.
@@ -205,10 +208,20 @@ def test_only_one_reads_a_course_at_a_time(world: World) -> None:
     assert sorted(found, key=bool) == [None, Pulled(0, 0)]
 
 
+def event_about_the_column(world: World) -> None:
+    """A source names the column of the link, as the address that AGS has for it."""
+    body, item = grade_body(50, EARLY), world.lms.line_items[LINK_ITEM]
+    body["data"]["activity"] = {"id": lineitems.item_url(item, world.lms_url), "title": "Badges"}
+    body["data"]["score"]["scoreMaximum"] = item.maximum
+    assert post(world, json.dumps(body).encode()).status_code == 202
+    world.work()
+
+
 def test_what_no_event_told_is_counted(world: World) -> None:
     now = datetime.now(UTC)
     in_gradebook(world, EARLY, 50, now - timedelta(days=3))
     world.announce()
+    event_about_the_column(world)
     world.launch(TEACHER)
     # The first read counts nothing: nobody knows since when events should have come.
     assert EARLY in results(world)
@@ -231,6 +244,28 @@ def test_a_first_read_that_failed_is_still_the_first(world: World) -> None:
     assert (course(world).pull_failures, course(world).pulled_at) == (1, None)
     assert pull(world, force=True) == Pulled(1, 1)
     assert lost(world) == 0
+
+
+def test_the_own_column_is_not_lost_where_events_call_it_otherwise(world: World) -> None:
+    """Moodle's events name it by the number of the grade item, those of Canvas by the assignment."""
+    world.launch(TEACHER)
+    world.announce()
+    change_course(world, pulled_at=datetime.now(UTC) - timedelta(hours=1))
+    in_gradebook(world, LEARNER, 83, datetime.now(UTC) - timedelta(minutes=30))
+    assert pull(world, force=True) == Pulled(1, 1)
+    assert lost(world) == 0
+
+
+def test_a_source_that_was_only_tried_has_lost_nothing(world: World) -> None:
+    world.launch(TEACHER)
+    now = datetime.now(UTC)
+    trials.send(world.tools, 1, "test", now)
+    with world.tools.database.write() as session:
+        health.note_lost(session, session.get_one(Deployment, 1), 3, now)
+        session.commit()
+    assert lost(world) == 0
+    # Nor has it spoken.
+    assert sources.list_all(world.tools)[0]["last_event"] is None
 
 
 def test_a_source_that_never_spoke_has_lost_nothing(world: World) -> None:
