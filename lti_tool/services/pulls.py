@@ -34,6 +34,10 @@ LEASE = timedelta(minutes=15)
 FLOCK = timedelta(minutes=1)
 # An event that is younger may still be on its way.
 GRACE = timedelta(minutes=5)
+NOT_UNDERSTOOD = (
+    "The tool could not make sense of the results in the LMS. It is tried again; if it goes on, whoever runs the tool "
+    "finds more in its log."
+)
 
 
 @dataclass(frozen=True)
@@ -195,6 +199,10 @@ def _read(tools: Toolbox, claim: _Claim, reader: Reader, now: datetime) -> Readi
         reading = reader.read(tools, claim.course, claim.marks, now)
     except LtiServiceError as error:
         reading = Reading(fault=error)
+    except Exception:
+        # An answer that nobody has thought of: the other readers go on, and somebody is told.
+        log.exception("results_not_understood", course_id=claim.course.id, reader=reader.name)
+        reading = Reading(fault=LtiServiceError(NOT_UNDERSTOOD, retryable=True))
     if (fault := reading.fault) is not None:
         about = {"course_id": claim.course.id, "reader": reader.name}
         log.warning("results_not_read", **about, status=fault.status, retryable=fault.retryable)

@@ -16,6 +16,7 @@ from lti_tool.models import (
     Activity,
     Course,
     Deployment,
+    Enrolment,
     Event,
     Person,
     PlatformToken,
@@ -406,3 +407,113 @@ def test_a_read_that_was_asked_for_during_another_is_not_forgotten(
         world.lms.faults.add(Fault("/lti/ags/", status=503, times=3))
         assert pull(world, force=True) is None
         assert course(world).pull_due_at != now + pulls.FLOCK
+
+
+def test_a_result_that_is_not_listed_any_more_was_taken_back(world: World) -> None:
+    in_gradebook(world, LEARNER, 83, datetime.now(UTC) - timedelta(hours=1))
+    in_gradebook(world, EARLY, 50, datetime.now(UTC) - timedelta(hours=1))
+    world.launch(TEACHER)
+    assert results(world) == {LEARNER: (83.0, True), EARLY: (50.0, True)}
+    item = world.lms.line_items[LINK_ITEM]
+    listed = dict(item.results)
+    # Whoever has left the course is not listed because of that.
+    with world.tools.database.write() as session:
+        early = select(Person.id).where(Person.sub == EARLY).scalar_subquery()
+        session.execute(update(Enrolment).where(Enrolment.person_id == early).values(active=False))
+        session.commit()
+    item.results.clear()
+    assert pull(world, force=True) == Pulled(0, 1)
+    assert results(world) == {LEARNER: (None, True), EARLY: (50.0, True)}
+    assert pull(world, force=True) == Pulled(0, 0)
+    assert lost(world) == 0
+    item.results |= listed
+    in_gradebook(world, LEARNER, 84)
+    assert pull(world, force=True) == Pulled(2, 1)
+    assert results(world)[LEARNER] == (84.0, True)
+
+
+def test_a_list_that_may_not_know_of_the_newest_result_is_read_again(small_pages: World) -> None:
+    """An event came while the LMS was making its list; the version of that list is not the last word on it."""
+    in_gradebook(small_pages, LEARNER, 83)
+    small_pages.launch(TEACHER)
+    small_pages.lms.line_items[LINK_ITEM].results.clear()
+
+    def pull_after(age: timedelta) -> Pulled | None:
+        now = datetime.now(UTC)
+        with small_pages.tools.database.write() as session:
+            session.execute(update(Result).values(graded_at=now - age))
+            session.commit()
+        change_course(small_pages, pull_due_at=now)
+        return pull(small_pages)
+
+    assert pull_after(timedelta(minutes=1)) == Pulled(0, 0)
+    assert pull_after(timedelta(hours=1)) == Pulled(0, 1)
+    assert results(small_pages) == {LEARNER: (None, True)}
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), 10**400, "83", True])
+def test_a_score_that_nobody_can_have_stops_nothing_and_takes_nothing_back(world: World, score: Any) -> None:
+    in_gradebook(world, CLOSE, 83, datetime.now(UTC) - timedelta(hours=1))
+    world.launch(TEACHER)
+    in_gradebook(world, CLOSE, 84)
+    in_gradebook(world, LEARNER, 50)
+    body = json.dumps(
+        [
+            {"userId": sub, "resultScore": given, "resultMaximum": 100}
+            for sub, given in ((CLOSE, score), (LEARNER, 50), ("x" * 300, 50), ("\ud800", 50), (10**30, 50), (None, 50))
+        ]
+    )
+    world.lms.faults.add(Fault("/results", status=200, body=body, content_type="application/json", times=2))
+    assert pull(world, force=True) == Pulled(1, 1)
+    assert results(world) == {CLOSE: (83.0, True), LEARNER: (50.0, True)}
+    assert course(world).pull_error is None
+
+
+@pytest.mark.parametrize(("label", "title"), [("x" * 600, "x" * 500), ("a\x00b", "ab"), ("a\ud800b", "ab")])
+def test_a_label_that_no_database_keeps_stops_nothing(world: World, label: str, title: str) -> None:
+    world.lms.line_items[LINK_ITEM].label = label
+    in_gradebook(world, LEARNER, 83)
+    world.launch(TEACHER)
+    assert results(world) == {LEARNER: (83.0, True)}
+    with world.tools.database.read() as session:
+        assert session.scalars(select(Activity.title)).one() == title
+
+
+def test_a_line_item_without_an_address_does_not_hide_the_others(world: World) -> None:
+    in_gradebook(world, LEARNER, 83)
+    address = lineitems.item_url(world.lms.line_items[LINK_ITEM], world.lms_url)
+    body = json.dumps(
+        [{"label": "broken"}, "nothing", {"id": 5}, {"id": address, "label": "Badges", "scoreMaximum": 100}]
+    )
+    world.lms.faults.add(Fault(r"/lineitems(\?|$)", status=200, body=body, content_type="application/json"))
+    world.launch(TEACHER)
+    assert results(world) == {LEARNER: (83.0, True)}
+
+
+def test_a_column_that_the_tool_may_not_read_does_not_hide_the_others(world: World) -> None:
+    another_column(world, "9")
+    in_gradebook(world, LEARNER, 83)
+    world.lms.faults.add(Fault("/9/lineitem/results", status=403, times=99))
+    world.launch(TEACHER)
+    assert results(world) == {LEARNER: (83.0, True)}
+    assert "403" in (course(world).pull_error or "")
+
+
+def test_where_the_tool_may_read_no_column_not_all_are_asked_for(world: World) -> None:
+    for number in range(10, 20):
+        another_column(world, str(number))
+    world.lms.faults.add(Fault("/results", status=403, times=99))
+    world.launch(TEACHER)
+    assert asked(world, "/results") == 3
+
+
+def test_what_nobody_has_thought_of_is_noted_and_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(*_: object) -> Reading:
+        raise KeyError("odd")
+
+    world.launch(TEACHER)
+    monkeypatch.setattr(pulls, "READERS", (replace(pulls.READERS[0], read=stumble),))
+    assert pull(world, force=True) is None
+    found = course(world)
+    assert found.pull_error == pulls.NOT_UNDERSTOOD
+    assert found.pull_failures == 1

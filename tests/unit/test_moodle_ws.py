@@ -244,7 +244,10 @@ def test_an_answer_without_end_is_given_up(
         return Response((b" " * 400 for _ in range(10)), mimetype="application/json")
 
     server.answers[moodle_ws.PATH] = endless
-    assert "not readable" in refusal(server, moodle).advice
+    error = refusal(server, moodle)
+    # Asked again, it would be as long.
+    assert (error.code, error.retryable) == (moodle_ws.TOO_LONG, False)
+    assert "is too long" in error.advice
 
 
 def test_a_site_that_is_down_is_worth_another_try() -> None:
