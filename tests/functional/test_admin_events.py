@@ -153,7 +153,7 @@ def test_an_event_shows_what_it_said_and_what_came_of_it(world: World, admin: Vi
     assert "1 new" in text
     assert "Came again 1 time" in text
     assert "Algebra I for Lea Learner in Biology 101" in text
-    assert json.loads(admin.page.pre.text)["data"]["score"]["userId"] == LEARNER
+    assert json.loads(admin.page.pre.text)["data"][0]["score"]["userId"] == LEARNER
     many(world, 1)
     with world.tools.database.read() as session:
         other = session.scalar(select(func.max(Event.id)))
