@@ -21,7 +21,8 @@ CONTENTS = "core_course_get_contents"
 FUNCTIONS = (GRADES, COMPLETION, COURSE_COMPLETION, CONTENTS)
 # What each function needs the account of the token to be allowed (capabilities of Moodle).
 CAPABILITIES = {
-    GRADES: "moodle/grade:viewall, gradereport/user:view, moodle/course:viewhiddenactivities",
+    GRADES: "moodle/grade:viewall, moodle/grade:viewhidden, gradereport/user:view, moodle/course:viewhiddenactivities, "
+    "moodle/site:accessallgroups",
     COMPLETION: "report/progress:view, moodle/course:viewhiddenactivities",
     COURSE_COMPLETION: "report/completion:view",
     CONTENTS: "moodle/course:view, moodle/course:viewhiddenactivities",
