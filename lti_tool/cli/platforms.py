@@ -84,8 +84,9 @@ def show(platform_id: int, as_json: bool) -> None:
 
 @platform.command()
 @click.argument("platform_id", type=ROW_ID)
-@click.option("--again", is_flag=True, help="Let it launch again.")
+@click.option("--again", is_flag=True, help="Let it launch and send again.")
 def disable(platform_id: int, again: bool) -> None:
-    """Refuse launches from an LMS; nothing is deleted."""
+    """Refuse launches and events from an LMS; nothing is deleted, and events that came before wait."""
     registration.set_enabled(open_tools(), platform_id, datetime.now(UTC), enabled=again)
-    click.echo(f"Platform {platform_id} may {'launch again' if again else 'no longer launch'}.")
+    said = "may launch again, and its events are taken" if again else "may no longer launch, and its events are refused"
+    click.echo(f"Platform {platform_id} {said}.")

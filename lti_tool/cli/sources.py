@@ -71,11 +71,12 @@ def list_(as_json: bool) -> None:
 @source.command()
 @click.argument("public_id")
 @click.option("--overlap-hours", default=24, show_default=True, help="How long the former secret is still taken.")
+@click.option("--at-once", is_flag=True, help="Though a former secret is still taken: from now on that one is refused.")
 @json_option
-def rotate(public_id: str, overlap_hours: int, as_json: bool) -> None:
+def rotate(public_id: str, overlap_hours: int, at_once: bool, as_json: bool) -> None:
     """Give a source a new secret; the former one is taken for a while, so nothing is lost."""
     tools = open_tools()
-    made = sources.rotate(tools, public_id, overlap_hours, _now())
+    made = sources.rotate(tools, public_id, overlap_hours, _now(), at_once=at_once)
     _print_secret(tools.settings.base_url, made, as_json)
 
 

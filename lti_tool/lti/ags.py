@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
+from lti_tool.bodies import finite, storable
 from lti_tool.lti.errors import LtiServiceError
 from lti_tool.lti.services import ServiceClient
 
@@ -18,6 +19,7 @@ RESULTS_TYPE = "application/vnd.ims.lis.v2.resultcontainer+json"
 SCORE_TYPE = "application/vnd.ims.lis.v1.score+json"
 # "The platform has this one or a newer one": nothing is left to do (LMS.md §5.2).
 STALE = 409
+LONGEST_ID, LONGEST_URL, LONGEST_LABEL = 255, 500, 500
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,15 @@ class LineItemResult:
 
 @dataclass(frozen=True)
 class LineItemResults:
-    """All results of a line item with their version, if the platform tells one; none when they are `unchanged`."""
+    """All results of a line item with their version, if the platform tells one; none when they are `unchanged`.
+
+    `unreadable` are the people whose results are listed, and of no use.
+    """
 
     results: tuple[LineItemResult, ...]
     etag: str | None
     is_unchanged: bool
+    unreadable: frozenset[str] = frozenset()
 
 
 def part_url(line_item_url: str, part: str) -> str:
@@ -77,9 +83,10 @@ def reading_scope(granted: Collection[str]) -> str | None:
 def read_line_items(
     client: ServiceClient, platform_id: int, line_items_url: str, now: datetime, scope: str | None = None
 ) -> list[LineItem]:
-    """Every line item of the tool in a course; raises LtiServiceError."""
+    """Every line item of the tool in a course, without those that have no usable address; raises LtiServiceError."""
     pages = client.get_pages(platform_id, line_items_url, [scope or LINE_ITEM_SCOPE], LINE_ITEMS_TYPE, now)
-    return [_line_item(entry) for page in pages if isinstance(page.body, list) for entry in page.body]
+    entries = [entry for page in pages if isinstance(page.body, list) for entry in page.body]
+    return [_line_item(entry) for entry in entries if _address(entry) is not None]
 
 
 def create_line_item(
@@ -133,7 +140,7 @@ def post_score(
 def read_results(
     client: ServiceClient, platform_id: int, line_item_url: str, now: datetime, *, etag: str | None = None
 ) -> LineItemResults:
-    """Every result of a line item; raises LtiServiceError. A result without a person is left out.
+    """Every result of a line item; raises LtiServiceError. A result of nobody, or of an impossible score, is left out.
 
     With the `etag` of an earlier read the platform may say that nothing has changed since.
     """
@@ -142,44 +149,56 @@ def read_results(
     entries = [entry for page in pages if isinstance(page.body, list) for entry in page.body]
     # The version of the first of several pages says nothing about the others.
     version = pages[0].etag if len(pages) == 1 else None
-    found = tuple(result for entry in entries if (result := _result(entry)) is not None)
-    return LineItemResults(found, version, pages[0].is_unchanged)
+    of = [(sub, entry) for entry in entries if (sub := _sub(entry)) is not None]
+    # That is not to say that there is no score.
+    odd = {sub for sub, entry in of if entry.get("resultScore") is not None and finite(entry["resultScore"]) is None}
+    found = tuple(_result(sub, entry) for sub, entry in of if sub not in odd)
+    return LineItemResults(found, version, pages[0].is_unchanged, frozenset(odd))
 
 
-def _result(entry: Any) -> LineItemResult | None:
-    if not isinstance(entry, dict) or not isinstance(entry.get("userId"), str | int):
-        return None
-    maximum = _number(entry.get("resultMaximum"))
-    score, at = _number(entry.get("resultScore")), _moment(entry.get("timestamp"))
-    return LineItemResult(str(entry["userId"]), score, maximum or 1.0, at)
+def _sub(entry: Any) -> str | None:
+    return _id(entry.get("userId"), LONGEST_ID) if isinstance(entry, dict) else None
+
+
+def _result(sub: str, entry: dict[str, Any]) -> LineItemResult:
+    maximum = finite(entry.get("resultMaximum"))
+    return LineItemResult(sub, finite(entry.get("resultScore")), maximum or 1.0, _moment(entry.get("timestamp")))
 
 
 def _line_item(entry: Any) -> LineItem:
-    url = entry.get("id") if isinstance(entry, dict) else None
-    if not isinstance(url, str) or not url.startswith(("https://", "http://")):
+    url = _address(entry)
+    if url is None:
         raise LtiServiceError(
             "The LMS gave a line item without an address. Please show this to the administrator of the LMS.",
             retryable=False,
             status=200,
         )
-    maximum = _number(entry.get("scoreMaximum"))
+    maximum = finite(entry.get("scoreMaximum"))
     released = entry.get("releaseToStudent")
     return LineItem(
         url,
-        str(entry.get("label") or ""),
+        storable(str(entry.get("label") or "")).strip()[:LONGEST_LABEL],
         maximum or 1.0,
         str(entry.get("resourceId") or ""),
         released if isinstance(released, bool) else None,
     )
 
 
+def _address(entry: Any) -> str | None:
+    url = _id(entry.get("id"), LONGEST_URL) if isinstance(entry, dict) else None
+    return url if url is not None and url.startswith(("https://", "http://")) else None
+
+
+def _id(value: Any, longest: int) -> str | None:
+    """An id as a text; None for one that cannot be kept, which is none of ours."""
+    is_number = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+    text = str(value) if is_number or isinstance(value, str) else ""
+    return text if 0 < len(text) <= longest and storable(text) == text else None
+
+
 def _moment(value: Any) -> datetime | None:
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
+        return moment.astimezone(UTC) if moment is not None and moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return moment if moment is not None and moment.tzinfo is not None else None
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -28,6 +28,9 @@ class Course(Base):
     service_scopes: Mapped[list[str]] = mapped_column(default=list)
     roster_synced_at: Mapped[datetime | None]
     roster_error: Mapped[str | None] = mapped_column(String(500))
+    # Before that moment nobody asks for it by himself: it is being read, or could not be, so many times in a row.
+    roster_due_at: Mapped[datetime | None]
+    roster_failures: Mapped[int] = mapped_column(default=0)
     connection_id: Mapped[int | None] = mapped_column(ForeignKey("connection.id"))
     issuer_entity_id: Mapped[str | None] = mapped_column(String(255))
     issuer_name: Mapped[str | None] = mapped_column(String(500))

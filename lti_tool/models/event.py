@@ -47,6 +47,8 @@ class Source(Base):
     alarmed_at: Mapped[datetime | None]
     last_fault_at: Mapped[datetime | None]
     last_fault: Mapped[str | None] = mapped_column(String(500))
+    # When something came that was right but about nothing that is kept; to the minute.
+    last_heard_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
 
     platform: Mapped[Platform] = relationship()

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from lti_tool.db import chunks
@@ -17,12 +17,15 @@ from lti_tool.domain.events import (
     ProgressFact,
     ResultState,
 )
-from lti_tool.models import Course, Person
+from lti_tool.models import Activity, Course, Event, Person, Result, Source
 from lti_tool.services import activities, binding, facts
 from lti_tool.services.activities import Shelf
+from lti_tool.services.sources import OWN_KINDS
 from lti_tool.settings import Settings
 
 UNFINISHED = (ActivityProgress.INITIALIZED, ActivityProgress.STARTED, ActivityProgress.IN_PROGRESS)
+# The kind of an activity that AGS tells of.
+LINE_ITEM = "line_item"
 INSTANT = timedelta(microseconds=1)
 
 
@@ -80,6 +83,21 @@ def news_of(
     if not _differs(known, told) or known.after(told.grade, told.progress) == known:
         return None
     return told
+
+
+def without_own_columns(session: Session, course_id: int, changed: list[GradeEvent]) -> list[GradeEvent]:
+    """The changes without those in line items that no event has ever named.
+
+    An LMS calls the tool's own columns by other names in its events, or says nothing of them.
+    """
+    items = {event.activity.external_id for event in changed if event.activity.kind == LINE_ITEM}
+    told_by = or_(Event.id == Result.grade_event_id, Event.id == Result.progress_event_id)
+    named = set[str | None]()
+    for some in chunks(sorted(items)):
+        query = select(Activity.external_id).join(Result, Result.activity_id == Activity.id).join(Event, told_by)
+        query = query.join(Source, Source.id == Event.source_id).where(Source.kind.not_in(OWN_KINDS))
+        named.update(session.scalars(query.where(Activity.course_id == course_id, Activity.external_id.in_(some))))
+    return [event for event in changed if event.activity.external_id not in items - named]
 
 
 def lost(changed: list[GradeEvent], since: datetime | None, until: datetime) -> int:

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.db import get_or_create_all, insert_if_absent, wake
 from lti_tool.domain.events import GradeEvent, Identifier, IdKind
-from lti_tool.errors import LtiBadgesError, NotFoundError
+from lti_tool.errors import ConflictError, LtiBadgesError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import (
     AwardRun,
@@ -21,14 +21,27 @@ from lti_tool.models import (
     EventStatus,
     MissingId,
     Person,
+    Platform,
     RunCause,
     Source,
 )
-from lti_tool.services import binding, evaluation, events, health, marks, matching, pulls, results, runs, sources
+from lti_tool.services import (
+    binding,
+    evaluation,
+    events,
+    health,
+    marks,
+    matching,
+    pull_moodle,
+    pulls,
+    results,
+    runs,
+    sources,
+)
 from lti_tool.services.activities import AwaitedError
 from lti_tool.services.matching import Unmatched
 from lti_tool.sources import KINDS
-from lti_tool.sources.kind import Answer, Delivery
+from lti_tool.sources.kind import Answer, Delivery, SourceKind
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -38,6 +51,7 @@ MAXIMUM_FAILURES = 12
 TO_DO = (EventStatus.RECEIVED, EventStatus.UNMATCHED)
 UNMATCHED = "unmatched"
 TEST = "test"
+SWITCHED_OFF = "Nothing is taken here now"
 PULL_PREFIX = "pull-"
 
 
@@ -55,7 +69,12 @@ def accept(
 ) -> Accepted:
     """Verify a delivery and store it; raises NotFoundError, SignatureError, MalformedError and stores nothing then."""
     with tools.database.read() as session:
-        source = session.scalar(select(Source).where(Source.public_id == source_id, Source.enabled))
+        addressed = select(Source).where(Source.public_id == source_id, Source.enabled)
+        source = session.scalar(addressed.options(joinedload(Source.platform)))
+    if source is not None and not source.platform.enabled:
+        raise NotFoundError(
+            "The LMS of this webhook is switched off in the tool: its events are refused.", SWITCHED_OFF
+        )
     if source is None or source.kind not in KINDS:
         raise NotFoundError("There is no webhook at this address. Compare it with the list of sources of the tool.")
     kind = KINDS[source.kind]
@@ -68,7 +87,9 @@ def accept(
         health.note_refusal(tools, source.id, error.advice, now)
         raise
     if not told:
-        return Accepted(None, False, Answer(202, {"id": None, "ignored": True}))
+        health.note_heard(tools, source, now)
+        ignored = Answer(202, {"id": None, "ignored": True})
+        return Accepted(None, False, ignored if kind.answer is None else kind.answer(payload, None, False))
     event = Event(
         source_id=source.id,
         delivery_id=delivery_id,
@@ -80,7 +101,7 @@ def accept(
     if marks.is_test(tools.vault, source, delivery.headers, now):
         event.status, event.processed_at, event.run_key = EventStatus.PROCESSED, now, marks.TEST_RUN
         event.outcome = {TEST: 1}
-    event_id, is_repeat = _store(tools, event)
+    event_id, is_repeat = _store(tools, event, kind)
     answer = Answer(202, {"id": event_id, "repeat": is_repeat})
     if kind.answer is not None:
         answer = kind.answer(payload, event_id, is_repeat)
@@ -103,18 +124,20 @@ def process(tools: Toolbox, event_id: int, now: datetime) -> EventStatus | None:
 
 
 def due_events(session: Session, now: datetime, limit: int = 1000) -> list[int]:
-    """The events that were stored and not worked on yet."""
+    """The events that were stored and not worked on yet; those of an LMS that is switched off wait."""
     query = (
         select(Event.id)
-        .where(Event.status == EventStatus.RECEIVED, Event.due_at <= now)
+        .join(Source, Source.id == Event.source_id)
+        .join(Platform, Platform.id == Source.platform_id)
+        .where(Event.status == EventStatus.RECEIVED, Event.due_at <= now, Platform.enabled)
         .order_by(Event.id)
         .limit(limit)
     )
     return list(session.scalars(query))
 
 
-def _store(tools: Toolbox, event: Event) -> tuple[int, bool]:
-    """Store a delivery once; its id, and whether it had come before."""
+def _store(tools: Toolbox, event: Event, kind: SourceKind) -> tuple[int, bool]:
+    """Store a delivery once; its id, and whether it had come before. Raises ConflictError where another had its id."""
     try:
         with tools.database.write() as session:
             session.add(event)
@@ -125,11 +148,19 @@ def _store(tools: Toolbox, event: Event) -> tuple[int, bool]:
     except IntegrityError:
         same = (Event.source_id == event.source_id) & (Event.delivery_id == event.delivery_id)
         with tools.database.write() as session:
-            event_id = session.scalars(
-                update(Event).where(same).values(repeats=Event.repeats + 1).returning(Event.id)
-            ).one()
+            known = session.scalars(update(Event).where(same).values(repeats=Event.repeats + 1).returning(Event)).one()
             session.commit()
-        return event_id, True
+        if (
+            kind.differs is not None
+            and _is_as_it_came(known)
+            and kind.differs(event.body.encode(), known.body.encode())
+        ):
+            raise ConflictError("Something else came under this id. Give what is new an id of its own.") from None
+        return known.id, True
+
+
+def _is_as_it_came(event: Event) -> bool:
+    return event.body_removed_at is None and not event.is_rewritten
 
 
 def _process_settled(tools: Toolbox, event_id: int, now: datetime) -> tuple[EventStatus | None, str | None]:
@@ -144,14 +175,14 @@ def _process_settled(tools: Toolbox, event_id: int, now: datetime) -> tuple[Even
 def _process(tools: Toolbox, event_id: int, now: datetime) -> tuple[EventStatus | None, str | None]:
     with tools.database.write() as session:
         event = session.scalar(select(Event).where(Event.id == event_id, Event.status.in_(TO_DO)).with_for_update())
-        if event is None or event.body_removed_at is not None:
+        if event is None or event.body_removed_at is not None or not event.source.platform.enabled:
             return None, None
         event.attempts += 1
         event.failures = 0
         event.processed_at = now
         told = events.told_by(event)
         half_told: set[int] = set()
-        outcomes, unmatched = _apply(session, event, told, half_told, now)
+        outcomes, unmatched = _apply(tools, session, event, told, half_told, now)
         _note_missing(session, event, unmatched)
         event.outcome = dict(outcomes)
         event.reason = " ".join(dict.fromkeys(u.reason for u in unmatched))[:1000] or None
@@ -186,7 +217,7 @@ def _note_failure(tools: Toolbox, event_id: int, error: Exception, now: datetime
 
 
 def _apply(
-    session: Session, event: Event, told: list[GradeEvent], half_told: set[int], now: datetime
+    tools: Toolbox, session: Session, event: Event, told: list[GradeEvent], half_told: set[int], now: datetime
 ) -> tuple[Counter[str], list[Unmatched]]:
     """Store what is new and decide what it earns; the number of each outcome, and the parts that fit nothing yet.
 
@@ -202,6 +233,8 @@ def _apply(
     # In one order for everybody, so that two batches never wait for each other's locks.
     for course in sorted({course for course, _ in placed}, key=lambda course: course.id):
         here = [(person, g) for c, g in placed if c is course and isinstance(person := people[c.id, g.person], Person)]
+        if here and pull_moodle.has_the_word(session, tools.vault, course, event.source):
+            here = [(person, pull_moodle.unread(g)) for person, g in here]
         if here:
             outcomes += _apply_to(session, event, course, here, now)
         if any(g.grade and g.grade.given is not None and g.grade.maximum is None for _, g in here):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from sqlalchemy import ColumnElement, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, false, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from lti_tool.db import chunks, get_or_create_all, insert_if_absent, wake
@@ -25,6 +25,9 @@ from lti_tool.models import (
 
 # Ids that every institution gives out by itself: those who share a registration may use the same.
 LOCAL = frozenset({IdKind.CANVAS_LOCAL, IdKind.SIS, IdKind.USERNAME, IdKind.NUMBER})
+
+# So many events are announced to the queue at once when an id becomes known that they waited for.
+AT_ONCE = 100
 
 
 @dataclass(frozen=True)
@@ -95,12 +98,14 @@ def learn_people(session: Session, platform_id: int, told: Mapping[Person, Seque
     for some in chunks(named):
         for alias in session.scalars(select(PersonAlias).where(PersonAlias.person_id.in_(some))):
             known.add((alias.person_id, alias.kind, alias.value))
+    learned = list[Identifier]()
     for person, ids in told.items():
         for identifier in ids:
             value = identifier.value[:255]
             key = {"platform_id": platform_id, "kind": identifier.kind, "value": value, "person_id": person.id}
             if (person.id, identifier.kind, value) not in known and insert_if_absent(session, PersonAlias, key):
-                wake_waiting(session, platform_id, [identifier])
+                learned.append(identifier)
+    wake_waiting(session, platform_id, learned)
 
 
 def note_address(person: Person, address: str | None) -> bool:
@@ -119,8 +124,7 @@ def note_arrivals(session: Session, platform_id: int, people: Collection[Person]
     known &= PersonAlias.value == MissingId.value
     query = select(MissingId.event_id).join(PersonAlias, known)
     for some in chunks([person.id for person in people]):
-        for event_id in session.scalars(query.where(PersonAlias.person_id.in_(some))):
-            wake(session, "event", event_id)
+        _have_looked_at(session, query.where(PersonAlias.person_id.in_(some)))
 
 
 def learn_course(session: Session, course: Course, platform_id: int, ids: Iterable[Identifier]) -> None:
@@ -136,11 +140,10 @@ def note_course(session: Session, course: Course, platform_id: int) -> None:
     wake_waiting(session, platform_id, [Identifier(kind, course.context_id) for kind in (IdKind.LTI, IdKind.GUESS)])
 
 
-def missed(session: Session, before: datetime) -> list[int]:
-    """The events that wait for an id that is known by now, last worked on before a moment.
+def missed(session: Session, before: datetime, limit: int = 1000) -> list[int]:
+    """The events that wait for an id that is known by now, last worked on before a moment; the longest ago first.
 
-    Whoever learns an id wakes them, but nobody does who was stopped just then, or did so while the event was being
-    worked on.
+    Whoever learns an id has them looked at, but not those that were being worked on just then.
     """
     alias_of = {
         model: (model.platform_id == MissingId.platform_id)
@@ -158,9 +161,9 @@ def missed(session: Session, before: datetime) -> list[int]:
         (MissingId.kind == IdKind.GUESS) & exists(select(Person.id).where(sub)),
         (MissingId.kind == IdKind.EMAIL) & exists(select(Person.id).where(address)),
     )
-    query = select(MissingId.event_id).join(Event, Event.id == MissingId.event_id).distinct()
-    query = query.where(Event.status == EventStatus.UNMATCHED, Event.processed_at < before, is_known)
-    return list(session.scalars(query.order_by(MissingId.event_id)))
+    waits = exists().where(MissingId.event_id == Event.id, is_known)
+    query = select(Event.id).where(Event.status == EventStatus.UNMATCHED, Event.processed_at < before, waits)
+    return list(session.scalars(query.order_by(Event.processed_at, Event.id).limit(limit)))
 
 
 def wake_waiting(session: Session, platform_id: int, ids: Sequence[Identifier]) -> None:
@@ -168,8 +171,26 @@ def wake_waiting(session: Session, platform_id: int, ids: Sequence[Identifier]) 
     query = select(MissingId.event_id).where(MissingId.platform_id == platform_id)
     for kind in {identifier.kind for identifier in ids}:
         for some in chunks([identifier.value[:255] for identifier in ids if identifier.kind is kind]):
-            for event_id in session.scalars(query.where(MissingId.kind == kind, MissingId.value.in_(some))):
-                wake(session, "event", event_id)
+            _have_looked_at(session, query.where(MissingId.kind == kind, MissingId.value.in_(some)))
+
+
+def _have_looked_at(session: Session, chosen: Select[int]) -> None:
+    """Have events that fitted nothing worked on again: the first of them at once, the rest when the sweep comes by.
+
+    Somebody waits for the answer to a launch, and thousands of events may have waited for it.
+    """
+    waiting = select(Event.id).where(
+        Event.status == EventStatus.UNMATCHED, Event.body_removed_at.is_(None), Event.id.in_(chosen)
+    )
+    first = session.scalars(waiting.order_by(Event.id).limit(AT_ONCE)).all()
+    if not first:
+        return
+    # One that is being worked on holds its row, and may want what we hold: it is woken, or `missed` finds it.
+    free = waiting.with_for_update(skip_locked=True)
+    again = update(Event).where(Event.id.in_(free)).values(status=EventStatus.RECEIVED, due_at=Event.received_at)
+    session.execute(again, execution_options={"synchronize_session": False})
+    for event_id in first:
+        wake(session, "event", event_id)
 
 
 def _find_person(

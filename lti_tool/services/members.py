@@ -26,6 +26,7 @@ def store(tools: Toolbox, course_id: int, roster: Roster, now: datetime, *, is_w
     with tools.database.write() as session:
         course = session.get_one(Course, course_id)
         course.roster_synced_at, course.roster_error = now, None
+        course.roster_due_at, course.roster_failures = None, 0
         course.roster_differences_url = roster.differences_url
         if is_whole:
             _end_absent(session, course_id, {member.sub for member in roster.members}, now)

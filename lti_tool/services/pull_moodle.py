@@ -1,9 +1,10 @@
 """The results that Moodle's web services tell: the gradebook, completion of activities and of the course."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from lti_tool.domain.events import (
@@ -17,13 +18,14 @@ from lti_tool.domain.events import (
     ProgressFact,
 )
 from lti_tool.lti.errors import LtiServiceError
-from lti_tool.models import Course, Deployment, Person, Source
+from lti_tool.models import Activity, Course, Deployment, Person, Result, Source
 from lti_tool.services import awarding, sources
 from lti_tool.services.reading import Reading
 from lti_tool.services.results import CLOCK_SKEW
 from lti_tool.sources.moodle import COMPLETION
 from lti_tool.sources.moodle_ws import (
     NO_COURSE_CRITERIA,
+    TOO_LONG,
     CourseCompletion,
     MoodleCompletion,
     MoodleGrade,
@@ -35,8 +37,11 @@ from lti_tool.vault import Vault
 
 KIND = "moodle"
 # Completion is told of one person at a time: in a large course so many are asked about in one read, and others in
-# the next.
+# the next. The gradebook is told whole, but that of so many learners would be an answer without end.
 LEARNERS_AT_ONCE = 200
+WHOLE_UP_TO = 1000
+# Beside those whose turn it is, so many whose grades count only when the gradebook was read.
+WAITING_AT_ONCE = 100
 
 
 def can_read_moodle(session: Session, vault: Vault, course: Course) -> bool:
@@ -44,15 +49,28 @@ def can_read_moodle(session: Session, vault: Vault, course: Course) -> bool:
     return _access(session, vault, course) is not None and course.context_id.isdecimal()
 
 
+def has_the_word(session: Session, vault: Vault, course: Course, source: Source) -> bool:
+    """Whether only the gradebook of this course can say if a grade that this source tells may be seen.
+
+    The posts of Moodle's plugins do not say whether a grade is hidden.
+    """
+    return source.kind == KIND and can_read_moodle(session, vault, course)
+
+
+def unread(told: GradeEvent) -> GradeEvent:
+    """What an event tells, for as long as the gradebook was not read after it: its grade may be a hidden one."""
+    return told if told.grade is None else replace(told, grade=replace(told.grade, released=False))
+
+
 def read_moodle(tools: Toolbox, course: Course, _marks: Mapping[str, str], now: datetime) -> Reading:
     """Grades and completion of everybody; what Moodle refuses of it is the reading's fault."""
     with tools.database.read() as session:
         access = _access(session, tools.vault, course)
-        learners = _learners(session, course, tools.settings.pull_minutes, now)
+        learners, number = _learners(session, course, tools.settings.pull_minutes, now)
     if access is None:
         return Reading()
     reader = _Reader(Moodle(tools.http, *access), course, now)
-    reader.grades()
+    reader.grades(learners, is_whole=number <= WHOLE_UP_TO)
     # After "it cannot be reached" nobody waits for that once more for each person.
     if reader.fault is None or not reader.fault.retryable:
         reader.completion(learners)
@@ -70,15 +88,24 @@ class _Reader:
         self.events: list[GradeEvent] = []
         self.fault: MoodleServiceError | None = None
 
-    def grades(self) -> None:
-        """The gradebook of the whole course, in one answer."""
+    def grades(self, learners: list[str], *, is_whole: bool) -> None:
+        """The gradebook of the whole course in one answer; of these learners where that would be, or is, too long."""
         try:
-            report = self._moodle.grades(self._course_id)
+            try:
+                self._grades_of(None if is_whole else learners)
+            except MoodleServiceError as error:
+                if not is_whole or error.code != TOO_LONG:
+                    raise
+                self._grades_of(learners)
         except MoodleServiceError as error:
             self.fault = error
-            return
-        self._titles.update(report.titles)
-        self.events += [self._of_grade(grade) for grade in report.grades]
+
+    def _grades_of(self, learners: list[str] | None) -> None:
+        # 0 is everybody.
+        for user_id in [0] if learners is None else map(int, learners):
+            report = self._moodle.grades(self._course_id, user_id)
+            self._titles.update(report.titles)
+            self.events += [self._of_grade(grade) for grade in report.grades]
 
     def completion(self, learners: list[str]) -> None:
         """What learners have completed: activities, and the course as far as it has a rule for that."""
@@ -168,14 +195,31 @@ def _access(session: Session, vault: Vault, course: Course) -> tuple[str, str] |
     return None
 
 
-def _learners(session: Session, course: Course, pull_minutes: int, now: datetime) -> list[str]:
-    """The learners whose turn it is, by `sub`: everybody, unless the course is a large one."""
+def _learners(session: Session, course: Course, pull_minutes: int, now: datetime) -> tuple[list[str], int]:
+    """The learners whose turn it is, by `sub`: everybody, unless the course is a large one; and how many there are."""
     enrolled = awarding.learner_query(course.id).order_by(None).with_only_columns(Person.sub)
     # Who is no number is no user of Moodle's.
     subs = sorted(sub for sub in session.scalars(enrolled) if sub.isdecimal())
     turns = -(-len(subs) // LEARNERS_AT_ONCE) or 1
     turn = int(now.timestamp() // (60 * (pull_minutes or 60))) % turns
-    return subs[turn * LEARNERS_AT_ONCE : (turn + 1) * LEARNERS_AT_ONCE]
+    chosen = subs[turn * LEARNERS_AT_ONCE : (turn + 1) * LEARNERS_AT_ONCE]
+    if turns > 1:
+        others = set(subs) - set(chosen)
+        chosen += [sub for sub in _waiting(session, course) if sub in others][:WAITING_AT_ONCE]
+    return chosen, len(subs)
+
+
+def _waiting(session: Session, course: Course) -> Sequence[str]:
+    """Who has a grade of which an event told neither the maximum nor whether it may be seen, the longest waiting
+    first."""
+    query = (
+        select(Person.sub)
+        .join(Result, Result.person_id == Person.id)
+        .join(Activity, Activity.id == Result.activity_id)
+        .where(Activity.course_id == course.id, Activity.external_id.startswith("moodle:item:"))
+        .where(~Result.grade_released, Result.score_given.is_not(None), Result.score_maximum.is_(None))
+    )
+    return session.scalars(query.group_by(Person.sub).order_by(func.min(Result.graded_at))).all()
 
 
 def _service_error(error: MoodleServiceError) -> LtiServiceError:

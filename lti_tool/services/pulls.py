@@ -34,6 +34,10 @@ LEASE = timedelta(minutes=15)
 FLOCK = timedelta(minutes=1)
 # An event that is younger may still be on its way.
 GRACE = timedelta(minutes=5)
+NOT_UNDERSTOOD = (
+    "The tool could not make sense of the results in the LMS. It is tried again; if it goes on, whoever runs the tool "
+    "finds more in its log."
+)
 
 
 @dataclass(frozen=True)
@@ -196,6 +200,10 @@ def _read(tools: Toolbox, claim: _Claim, reader: Reader, now: datetime) -> Readi
         reading = reader.read(tools, claim.course, claim.marks, now)
     except LtiServiceError as error:
         reading = Reading(fault=error)
+    except Exception:
+        # An answer that nobody has thought of: the other readers go on, and somebody is told.
+        log.exception("results_not_understood", course_id=claim.course.id, reader=reader.name)
+        reading = Reading(fault=LtiServiceError(NOT_UNDERSTOOD, retryable=True))
     if (fault := reading.fault) is not None:
         about = {"course_id": claim.course.id, "reader": reader.name}
         log.warning("results_not_read", **about, status=fault.status, retryable=fault.retryable)
@@ -223,7 +231,8 @@ def keep(
     changed = findings.changed(session, course.id, platform_id, told, now, silent)
     if changed:
         _store(session, tools, course.id, platform_id, changed, now)
-    lost = findings.lost(changed, course.pulled_at, now - GRACE)
+    of_events = findings.without_own_columns(session, course.id, changed)
+    lost = findings.lost(of_events, course.pulled_at, now - GRACE)
     if lost:
         health.note_lost(session, course.deployment, lost, now)
     for digest, etag in marks.items():

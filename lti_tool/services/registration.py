@@ -95,7 +95,7 @@ def show_platform(tools: Toolbox, platform_id: int) -> dict[str, Any]:
 def set_enabled(
     tools: Toolbox, platform_id: int, now: datetime, *, enabled: bool, actor: str = audit.COMMAND_LINE
 ) -> None:
-    """Let a platform launch or not; raises NotFoundError."""
+    """Let a platform launch and send events or not; raises NotFoundError."""
     with tools.database.write() as session:
         platform = session.get(Platform, platform_id)
         if platform is None:

@@ -11,20 +11,18 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from lti_tool.db import wake
-from lti_tool.errors import InvalidInputError, NotFoundError
+from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import Deployment, Event, EventStatus, Platform, Source
-from lti_tool.services import audit, marks, runs
-from lti_tool.services.registration import check_url
+from lti_tool.services import audit, marks, runs, source_options
 from lti_tool.settings import Settings
 from lti_tool.sources import KINDS
-from lti_tool.sources.kind import Access, Option, SourceKind
+from lti_tool.sources.kind import Access, SourceKind
 from lti_tool.toolbox import Toolbox
 from lti_tool.vault import Vault
 
 log = get_logger(__name__)
 
-LONGEST_OPTION = 2000
 LONGEST_OVERLAP_HOURS = 24 * 30
 # What a reader of results leaves behind is an event too, of a source that takes none from outside.
 PULL_KIND = "pull"
@@ -105,16 +103,31 @@ def set_enabled(tools: Toolbox, source_id: int, actor: str, now: datetime, *, en
 
 
 def rotate(
-    tools: Toolbox, public_id: str, overlap_hours: int, now: datetime, actor: str = audit.COMMAND_LINE
+    tools: Toolbox,
+    public_id: str,
+    overlap_hours: int,
+    now: datetime,
+    actor: str = audit.COMMAND_LINE,
+    *,
+    at_once: bool = False,
 ) -> SourceSecret:
-    """Give a source a new secret and keep taking the former one for some hours; raises NotFoundError,
-    InvalidInputError."""
+    """Give a source a new secret and keep taking the former one for some hours.
+
+    Raises NotFoundError, InvalidInputError, and ConflictError while a former secret is still taken, unless `at_once`
+    says that this one may be refused from now on.
+    """
     if not 0 <= overlap_hours <= LONGEST_OVERLAP_HOURS:
         raise InvalidInputError(f"overlap: must be 0 to {LONGEST_OVERLAP_HOURS} hours.")
     with tools.database.write() as session:
         source = session.scalar(select(Source).where(Source.public_id == public_id).with_for_update())
         if source is None or source.kind in OWN_KINDS:
             raise NotFoundError("See: lti-badges source list", "There is no such source")
+        if is_former_taken(source, now) and not at_once:
+            raise ConflictError(
+                "A former secret of this source is still taken, and would be refused at once: there is room for one. "
+                "Enter the newest secret in the LMS and wait until then, or confirm that it may be refused.",
+                "The former secret is still in use",
+            )
         secret = KINDS[source.kind].new_secret()
         source.sealed_former_secret = source.sealed_secret
         source.former_secret_until = now + timedelta(hours=overlap_hours)
@@ -126,7 +139,9 @@ def rotate(
 
 def list_all(tools: Toolbox) -> list[dict[str, Any]]:
     """Every source with its address and when it last spoke, for the command line."""
-    last = select(Event.source_id, func.max(Event.received_at).label("at")).group_by(Event.source_id).subquery()
+    real = Event.run_key.is_distinct_from(marks.TEST_RUN)
+    newest = select(Event.source_id, func.max(Event.received_at).label("at")).where(real)
+    last = newest.group_by(Event.source_id).subquery()
     query = select(Source, last.c.at).outerjoin(last, last.c.source_id == Source.id).order_by(Source.id)
     with tools.database.read() as session:
         return [
@@ -169,9 +184,15 @@ def find_deployment(session: Session, platform_id: int, deployment_id: str) -> i
 def access_of(tools: Toolbox, source: Source, now: datetime) -> Access:
     """What deliveries of a source are checked with: its secrets, the newest first, and its options."""
     sealed = [source.sealed_secret]
-    if source.sealed_former_secret and source.former_secret_until and now < source.former_secret_until:
+    if source.sealed_former_secret and is_former_taken(source, now):
         sealed.append(source.sealed_former_secret)
     return Access([tools.vault.open(secret) for secret in sealed], options_of(tools.vault, source), tools.http, now)
+
+
+def is_former_taken(source: Source, now: datetime) -> bool:
+    """Whether deliveries with the secret before the present one are still taken."""
+    until = source.former_secret_until
+    return source.sealed_former_secret is not None and until is not None and now < until
 
 
 def options_of(vault: Vault, source: Source) -> dict[str, str]:
@@ -267,22 +288,7 @@ def _fill(session: Session, settings: Settings, vault: Vault, source: Source, to
         deployment = session.get(Deployment, told.deployment_id)
         if deployment is None or deployment.platform_id != source.platform_id:
             raise InvalidInputError("deployment: is not one of this LMS.")
-    known = options_of(vault, source)
-    options = {option.name: _option(settings, option, told.options, known) for option in KINDS[source.kind].options}
     source.name, source.match_by_email = name, told.match_by_email
     source.deployment_id, source.alarm_after_hours = told.deployment_id, told.alarm_after_hours
-    kept = {name: value for name, value in options.items() if value}
+    kept = source_options.checked(settings, KINDS[source.kind].options, told.options, options_of(vault, source))
     source.sealed_options = vault.seal(json.dumps(kept)) if kept else None
-
-
-def _option(settings: Settings, option: Option, told: Mapping[str, str], known: Mapping[str, str]) -> str:
-    value = told.get(option.name, "").strip()
-    if option.secret and not value:
-        value = known.get(option.name, "")
-    if option.required and not value:
-        raise InvalidInputError(f"{option.label}: must not be empty.")
-    if value and option.address:
-        check_url(settings, option.label, value)
-    if len(value) > LONGEST_OPTION:
-        raise InvalidInputError(f"{option.label}: must have at most {LONGEST_OPTION} characters.")
-    return value

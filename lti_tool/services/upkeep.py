@@ -64,7 +64,7 @@ def sweep(tools: Toolbox, now: datetime) -> list[tuple[str, int]]:
                     Award.status == AwardStatus.HELD,
                     Award.hold_reason == HoldReason.NOT_ON_ROSTER,
                     Course.memberships_url.is_not(None),
-                    Course.roster_synced_at.is_(None) | (Course.roster_synced_at < now - roster.STALE_AFTER),
+                    *roster.is_due(roster.STALE_AFTER, now),
                 )
                 .distinct()
             )

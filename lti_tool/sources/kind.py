@@ -63,6 +63,8 @@ class Option:
     secret: bool = False
     # A whole web address, with https.
     address: bool = False
+    # The name of another option without which this one says nothing.
+    needs: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,9 @@ class SourceKind:
     `verify(delivery, access)` gives the payload to keep (what is personal and not needed is left out), or raises
     SignatureError, MalformedError or UnavailableError. `parse(payload)` gives the grade events, none for a delivery
     about something else, or raises MalformedError. `delivery_id(delivery, payload)` is the same for a repeated
-    delivery (at most 255 characters). `answer(payload, event_id, is_repeat)` says what the sender expects; None is
-    our own 202 with the id.
+    delivery (at most 255 characters). `answer(payload, event_id, is_repeat)` says what the sender expects, `event_id`
+    is None for a delivery about something else; no `answer` is our own 202 with the id. `differs(payload, stored)`
+    says whether a delivery with a known id is another one than that which is stored.
     """
 
     label: str
@@ -90,7 +93,8 @@ class SourceKind:
     delivery_id: Callable[[Delivery, bytes], str]
     parse: Callable[[bytes], list[GradeEvent]]
     options: tuple[Option, ...] = ()
-    answer: Callable[[bytes, int, bool], Answer] | None = None
+    answer: Callable[[bytes, int | None, bool], Answer] | None = None
+    differs: Callable[[bytes, bytes], bool] | None = None
     # How the sender shows the secret, for the guide on the page: "header", "query" (?key=…), "basic", "body".
     shown_in: str = "header"
     # An example delivery of this source for "send a test event": (headers, query, body) for a secret and a moment.

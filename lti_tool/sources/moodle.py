@@ -39,7 +39,8 @@ COMPLETION = {
     2: (ActivityProgress.COMPLETED,),
     3: (ActivityProgress.IN_PROGRESS, ActivityProgress.SUBMITTED),
 }
-TOKEN = "ws_token"  # noqa: S105 (the name of an option)
+# The names of options.
+ADDRESS, TOKEN = "site_url", "ws_token"
 # Who acts when nobody does: Moodle's own calculations, and events without a user.
 NOBODY = {None, "0", "-1"}
 LAST_SECOND = 253402300799
@@ -83,8 +84,6 @@ class _Post(_Told):
     userid: OptionalId = None
     relateduserid: OptionalId = None
     contextinstanceid: OptionalId = None
-    # Ours, never the sender's: whether the grade counts before the gradebook was read.
-    is_open: bool = True
     other: Annotated[_Other, BeforeValidator(_members)] = _Other()
 
     @model_validator(mode="before")
@@ -139,7 +138,7 @@ class _Post(_Told):
     def _grade(self) -> GradeFact:
         given = self.other.finalgrade
         grading = GradingProgress.NOT_READY if given is None else GradingProgress.FULLY_GRADED
-        return GradeFact(self._at, given, None, grading, released=self.is_open)
+        return GradeFact(self._at, given, None, grading)
 
     def _module(self, kind: str) -> ActivityRef:
         if self.contextinstanceid is None:
@@ -166,10 +165,7 @@ def verify(delivery: Delivery, access: Access) -> bytes:
     scheme, _, rest = delivery.headers.get("authorization", "").partition(" ")
     shown = token if isinstance(token, str) else rest.strip() if scheme.lower() == "bearer" else ""
     require_secret(shown, access.secrets, "Enter the secret of this source as the token of the service in Moodle.")
-    told = _read(found)
-    # Moodle does not say whether a grade is hidden: where the gradebook can be read, that has the word.
-    is_open = not access.options.get(TOKEN)
-    return kept(told.model_copy(update={"is_open": is_open}))
+    return kept(_read(found))
 
 
 def parse(payload: bytes) -> list[GradeEvent]:
@@ -207,10 +203,12 @@ KIND = SourceKind(
     parse,
     (
         Option(
-            "site_url",
+            ADDRESS,
             "Address of the Moodle site",
-            "Only to read the gradebook as well, by Moodle's web services, such as https://moodle.school.example.",
+            "Only to read the gradebook as well, by Moodle's web services, such as https://moodle.school.example. With "
+            "it goes the token; leave it empty to read no gradebook.",
             address=True,
+            needs=TOKEN,
         ),
         Option(
             TOKEN,
@@ -218,6 +216,7 @@ KIND = SourceKind(
             "Of an account that may see all grades; docs/lms/moodle.md says what to click. With it, a grade that is "
             "hidden from its learner awards nothing.",
             secret=True,
+            needs=ADDRESS,
         ),
     ),
     shown_in="body",

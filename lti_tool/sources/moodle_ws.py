@@ -2,7 +2,6 @@
 
 import html
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from lti_tool.bodies import finite, storable
 from lti_tool.http import retry_after
 
 GRADES = "gradereport_user_get_grade_items"
@@ -21,7 +21,8 @@ CONTENTS = "core_course_get_contents"
 FUNCTIONS = (GRADES, COMPLETION, COURSE_COMPLETION, CONTENTS)
 # What each function needs the account of the token to be allowed (capabilities of Moodle).
 CAPABILITIES = {
-    GRADES: "moodle/grade:viewall, gradereport/user:view, moodle/course:viewhiddenactivities",
+    GRADES: "moodle/grade:viewall, moodle/grade:viewhidden, gradereport/user:view, moodle/course:viewhiddenactivities, "
+    "moodle/site:accessallgroups",
     COMPLETION: "report/progress:view, moodle/course:viewhiddenactivities",
     COURSE_COMPLETION: "report/completion:view",
     CONTENTS: "moodle/course:view, moodle/course:viewhiddenactivities",
@@ -41,6 +42,10 @@ ABOUT_ONE_PERSON = frozenset(
 SILENT_GAPS = (
     "Give that account mod/assign:view, mod/quiz:view and the like too: what it may not see is left out without a word."
 )
+
+
+# Our own word, where Moodle itself said nothing.
+TOO_LONG = "toolong"
 
 
 class MoodleServiceError(Exception):
@@ -107,9 +112,14 @@ class MoodleWebServices:
         self._url = site_url.strip().rstrip("/").removesuffix(PATH) + PATH
         self._host = urlsplit(self._url).netloc
 
-    def grades(self, course_id: int) -> GradeReport:
-        """Every grade of everybody in a course; raises MoodleServiceError."""
-        body = _group(self._call(GRADES, {"courseid": course_id, "userid": 0}))
+    def grades(self, course_id: int, user_id: int = 0) -> GradeReport:
+        """Every grade of everybody in a course, or of one person who is still there; raises MoodleServiceError."""
+        try:
+            body = _group(self._call(GRADES, {"courseid": course_id, "userid": user_id}))
+        except MoodleServiceError as error:
+            if user_id and error.code in ABOUT_ONE_PERSON:
+                return GradeReport((), {})
+            raise
         grades, titles = list[MoodleGrade](), dict[int, str]()
         for person in _list(body, "usergrades"):
             for item in _list(person, "gradeitems"):
@@ -176,6 +186,8 @@ class MoodleWebServices:
                 body = _read(response)
         except requests.RequestException:
             raise self._error("it cannot be reached. It is tried again; check the address", retryable=True) from None
+        except _TooLongError:
+            raise self._error(f"its answer to {function} is too long", TOO_LONG) from None
         except ValueError:
             raise self._error(
                 f"its answer to {function} is not readable. Check that the address is the one of the site itself",
@@ -223,13 +235,17 @@ class MoodleWebServices:
         )
 
 
+class _TooLongError(ValueError):
+    """An answer has more bytes than are read."""
+
+
 def _read(response: requests.Response) -> Any:
-    """The JSON of a streamed answer; raises ValueError when it is too long or something else."""
+    """The JSON of a streamed answer; raises _TooLongError, and ValueError for something else."""
     body = bytearray()
     for chunk in response.iter_content(CHUNK_BYTES):
         body += chunk
         if len(body) > MAXIMUM_BYTES:
-            raise ValueError("the answer is too long")
+            raise _TooLongError
     try:
         return json.loads(bytes(body))
     except RecursionError:
@@ -237,7 +253,7 @@ def _read(response: requests.Response) -> Any:
 
 
 def _grade(person: dict[str, Any], item: dict[str, Any], title: str, cmid: int | None) -> MoodleGrade | None:
-    user_id, item_id, given = _whole(person.get("userid")), _whole(item.get("id")), _number(item.get("graderaw"))
+    user_id, item_id, given = _whole(person.get("userid")), _whole(item.get("id")), finite(item.get("graderaw"))
     # Hidden until a day, too, is hidden until then.
     is_hidden = item.get("gradeishidden") is True or item.get("gradehiddenbydate") is True
     # No points are said where there is no grade (any more), and where this account may not see them.
@@ -252,7 +268,7 @@ def _grade(person: dict[str, Any], item: dict[str, Any], title: str, cmid: int |
         _text(item.get("itemmodule")),
         cmid,
         given,
-        _number(item.get("grademax")),
+        finite(item.get("grademax")),
         _moment(item.get("gradedategraded")),
         is_hidden,
     )
@@ -269,16 +285,12 @@ def _list(group: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 def _text(value: Any) -> str:
     # Names are escaped for a page (external_format_string).
-    return html.unescape(value).replace("\x00", "").strip()[:500] if isinstance(value, str) else ""
+    return storable(html.unescape(value)).strip()[:500] if isinstance(value, str) else ""
 
 
 def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if is_number else None
+    # No id or time of Moodle's has more digits.
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63 else None
 
 
 def _moment(value: Any) -> datetime | None:

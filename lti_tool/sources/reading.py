@@ -11,6 +11,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from lti_tool.domain.events import Identifier, IdKind
 from lti_tool.sources.kind import MalformedError
 
+# Nobody means more of lists and objects in each other; more would break whoever shows or changes it.
+DEEPEST = 64
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -57,11 +59,13 @@ AnyPart = TypeVar("AnyPart", bound=BaseModel)
 
 
 def load(body: bytes) -> Any:
-    """The JSON of a body; raises MalformedError, also for what PostgreSQL cannot keep as text."""
+    """The JSON of a body; raises MalformedError, also for what PostgreSQL cannot keep as text, or is nested deeply."""
     try:
         found = json.loads(body.decode())
     except (ValueError, RecursionError):
         raise MalformedError("body: it is not JSON in UTF-8") from None
+    if body.count(b"{") + body.count(b"[") > DEEPEST and _is_deep(found):
+        raise MalformedError(f"body: it has more than {DEEPEST} lists and objects in each other")
     # Written out, neither of them is valid JSON; only an escape brings them in.
     if b"\\u" in body and any(_UNSTORABLE.search(text) for text in _texts(found)):
         raise MalformedError("body: it has a NUL character or half of a character pair in it")
@@ -90,6 +94,16 @@ def digest(payload: bytes) -> str:
 def identifiers(*pairs: tuple[IdKind, str | None]) -> tuple[Identifier, ...]:
     """The ids that were told, in their order and each once."""
     return tuple(dict.fromkeys(Identifier(kind, value) for kind, value in pairs if value))
+
+
+def _is_deep(found: object) -> bool:
+    level, depth = [found], 0
+    while level := [one for one in level if isinstance(one, dict | list)]:
+        depth += 1
+        if depth > DEEPEST:
+            return True
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+    return False
 
 
 def _texts(found: object) -> list[str]:

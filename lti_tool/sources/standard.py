@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from lti_tool.domain.events import (
@@ -21,17 +21,15 @@ from lti_tool.domain.events import (
     ProgressFact,
 )
 from lti_tool.sources.kind import Access, Delivery, MalformedError, SignatureError, SourceKind
-from lti_tool.sources.reading import Id, Moment, load, read
+from lti_tool.sources.reading import Id, Moment, Part, kept, load, read
 
 MAXIMUM_BATCH = 1000
 
 Points = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 
 
-class _Score(BaseModel):
-    """An AGS 2.0 score (§3.4), with its required members."""
-
-    model_config = ConfigDict(extra="ignore")
+class _Score(Part):
+    """An AGS 2.0 score (§3.4), with its required members; what else is in it (comments, who graded) is not kept."""
 
     user_id: Id = Field(alias="userId")
     timestamp: Moment
@@ -47,23 +45,27 @@ class _Score(BaseModel):
         return self
 
 
-class _Activity(BaseModel):
+class _Identified(Part):
+    id: Id
+
+
+class _Activity(Part):
     id: Annotated[str, Field(min_length=1, max_length=500)]
     title: Annotated[str, Field(min_length=1, max_length=500)]
     kind: Annotated[str, Field(max_length=20)] = Field(default="activity", alias="type")
 
 
-class _Data(BaseModel):
+class _Data(Part):
     deployment_id: Id | None = None
-    context_id: Id = Field(validation_alias=AliasPath("course", "id"))
-    person_id: Id | None = Field(default=None, validation_alias=AliasPath("person", "id"))
+    course: _Identified
+    person: _Identified | None = Field(default=None, description="Must be the same as score.userId.")
     activity: _Activity
     score: _Score
     released: Annotated[bool, Field(strict=True)] = True
 
     @model_validator(mode="after")
     def _one_person(self) -> "_Data":
-        if self.person_id is not None and self.person_id != self.score.user_id:
+        if self.person is not None and self.person.id != self.score.user_id:
             raise ValueError("person.id and score.userId name two different people")
         return self
 
@@ -71,7 +73,7 @@ class _Data(BaseModel):
         score = self.score
         return GradeEvent(
             deployment_id=self.deployment_id,
-            course=(Identifier(IdKind.LTI, self.context_id),),
+            course=(Identifier(IdKind.LTI, self.course.id),),
             person=(Identifier(IdKind.LTI, score.user_id),),
             activity=ActivityRef(self.activity.id, self.activity.title, self.activity.kind),
             grade=GradeFact(score.timestamp, score.given, score.maximum, score.grading_progress, self.released),
@@ -79,7 +81,7 @@ class _Data(BaseModel):
         )
 
 
-class _Delivery(BaseModel):
+class _Delivery(Part):
     type: Literal["grade.updated"]
     data: Annotated[
         list[_Data],
@@ -89,7 +91,7 @@ class _Delivery(BaseModel):
 
 
 def verify(delivery: Delivery, access: Access) -> bytes:
-    """Check the signature and the age (five minutes) of a delivery against every secret.
+    """Check the signature and the age (five minutes) of a delivery against every secret, and keep what is read.
 
     Raises SignatureError and MalformedError.
     """
@@ -97,7 +99,7 @@ def verify(delivery: Delivery, access: Access) -> bytes:
     for secret in filter(None, access.secrets):
         try:
             Webhook(secret).verify(delivery.body, dict(delivery.headers), json_parse=False)
-            return _storable(delivery.body)
+            return kept(read(_Delivery, load(delivery.body)))
         except WebhookVerificationError as error:
             fault = str(error)
         except ValueError:
@@ -112,12 +114,6 @@ def verify(delivery: Delivery, access: Access) -> bytes:
 def parse(body: bytes) -> list[GradeEvent]:
     """The grade events of a delivery, one or a batch; raises MalformedError naming the first wrong field."""
     return [item.event() for item in read(_Delivery, load(body)).data]
-
-
-def _storable(body: bytes) -> bytes:
-    if b"\0" in body:
-        raise MalformedError("body: it has a NUL character in it")
-    return body
 
 
 def _delivery_id(delivery: Delivery, payload: bytes) -> str:
@@ -158,16 +154,9 @@ KIND = SourceKind("Signed webhook (Standard Webhooks)", _new_secret, verify, _de
 def schema(ref_template: str) -> dict[str, Any]:
     """The JSON schema of a body, for the description of the webhook (OpenAPI 3.1); its definitions are in `$defs`.
 
-    What the models say by paths is written out: a course and a person are objects with an id, data is one or a list.
+    What a validator says is written out: data is one or a list.
     """
     whole = _Delivery.model_json_schema(ref_template=ref_template)
-    data, one = whole["$defs"]["_Data"], whole["properties"]["data"]
-    identified = {"type": "object", "properties": {"id": data["properties"].pop("context_id")}, "required": ["id"]}
-    person = data["properties"].pop("person_id")["anyOf"][0]
-    data["properties"] |= {
-        "course": identified,
-        "person": {"type": "object", "properties": {"id": person}, "description": "Must be the same as score.userId."},
-    }
-    data["required"] = ["course", "activity", "score"]
+    one = whole["properties"]["data"]
     whole["properties"]["data"] = {"oneOf": [one["items"], one]}
     return whole

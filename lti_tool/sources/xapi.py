@@ -92,10 +92,23 @@ def parse(payload: bytes) -> list[GradeEvent]:
     return [event for event in events if event is not None]
 
 
-def answer(payload: bytes, event_id: int, is_repeat: bool) -> Answer:
+def answer(payload: bytes, event_id: int | None, is_repeat: bool) -> Answer:
     """To POST the ids of the statements, to PUT nothing (xAPI part three, §2.1.1 and §2.1.2)."""
     found = load(payload)
     return Answer(200, [item["id"] for item in found]) if isinstance(found, list) else Answer(204, None)
+
+
+def differs(payload: bytes, stored: bytes) -> bool:
+    """Whether statements of the same ids say something else (xAPI part two, §2.3.1 and part three, §2.1.1).
+
+    Not compared is the time, which is ours where the sender told none.
+    """
+
+    def said(found: Any) -> list[Any]:
+        items = found if isinstance(found, list) else [found]
+        return [{name: item[name] for name in item if name != "timestamp"} for item in items]
+
+    return said(load(payload)) != said(load(stored))
 
 
 def _password(header: str) -> str:
@@ -154,6 +167,7 @@ KIND = SourceKind(
     parse,
     options=OPTIONS,
     answer=answer,
+    differs=differs,
     shown_in="basic",
     example=_example,
 )

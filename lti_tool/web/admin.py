@@ -107,7 +107,8 @@ def set_enabled(platform_id: int) -> Response:
     admin = access.enter_as_local_admin()
     enabled = request.form.get("enabled") == "yes"
     registration.set_enabled(tools(), platform_id, utc_now(), enabled=enabled, actor=admin.name)
-    flash("The LMS may launch again." if enabled else "The LMS can no longer launch.", "success")
+    on, off = "The LMS may launch and send events again.", "The LMS can no longer launch, and its events are refused."
+    flash(on if enabled else off, "success")
     return redirect(url_for("admin.platform", platform_id=platform_id), 303)
 
 

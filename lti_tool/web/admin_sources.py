@@ -110,7 +110,8 @@ def rotate(source_id: int) -> str:
     hours = request.form.get("overlap_hours", type=int)
     if hours is None:
         raise InvalidInputError("overlap: must be a whole number of hours.")
-    made = sources.rotate(tools(), found.public_id, hours, utc_now(), actor=admin.name)
+    at_once = request.form.get("at_once") == "yes"
+    made = sources.rotate(tools(), found.public_id, hours, utc_now(), actor=admin.name, at_once=at_once)
     return _secret_page(admin, made, "The source has a new secret")
 
 

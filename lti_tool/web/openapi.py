@@ -10,12 +10,14 @@ from lti_tool import __version__
 from lti_tool.settings import Settings
 from lti_tool.sources import standard
 from lti_tool.web.parts import tools
+from lti_tool.web.webhooks import XAPI_VERSION, XAPI_VERSION_HEADER
 
 blueprint = Blueprint("openapi", __name__)
 
 SCHEMAS = "#/components/schemas/"
 # Public and made up; the example is signed with it, so that a receiver or a sender can be tested without a tool.
 EXAMPLE_SECRET = "whsec_ZXhhbXBsZS1zZWNyZXQtb2YtbHRpLWJhZGdlcyE="  # noqa: S105
+_UUID = {"type": "string", "format": "uuid"}
 EXAMPLE_AT = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 
 
@@ -42,9 +44,10 @@ def document(settings: Settings) -> dict[str, Any]:
             "/webhooks/{source_id}": {"parameters": [_source_id()], "post": _webhook(settings)},
             "/webhooks/{source_id}/statements": {
                 "parameters": [_source_id()],
-                "post": _statements("sendStatements", "Send xAPI statements"),
-                "put": _statements("sendStatement", "Send one xAPI statement"),
+                "post": _statements("sendStatements", "Send xAPI statements", "200"),
+                "put": _statements("sendStatement", "Send one xAPI statement", "204", _statement_id()),
             },
+            "/webhooks/{source_id}/about": {"parameters": [_source_id()], "get": _about()},
             "/healthz": {"get": _health("healthz", "The process answers", {"200": "It does"})},
             "/readyz": {
                 "get": _health(
@@ -54,8 +57,17 @@ def document(settings: Settings) -> dict[str, Any]:
                 )
             },
         },
-        "components": {"schemas": _schemas()},
-        # Nobody signs in: a source's secret signs each delivery, or stands in it.
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {
+                "statements": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "Any user name, and the secret of the source as the password.",
+                }
+            },
+        },
+        # Else nobody signs in: a source's secret signs each delivery, or stands in it.
         "security": [],
     }
 
@@ -122,23 +134,64 @@ def _webhook(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _statements(name: str, summary: str) -> dict[str, Any]:
+def _statements(name: str, summary: str, stored: str, *parameters: dict[str, Any]) -> dict[str, Any]:
+    answers = {
+        "200": {
+            "description": "Taken, or about nothing that earns badges; the ids of the statements",
+            "content": {"application/json": {"schema": {"type": "array", "items": _UUID}}},
+        },
+        "204": {"description": "Taken, or about nothing that earns badges"},
+    }
+    refused = {
+        "400": _response(f"It cannot be read as statements, or {XAPI_VERSION_HEADER} is not one of 1.0"),
+        "401": _response("The password is wrong"),
+        "409": _response("Something else came under this id"),
+        **_common(),
+    }
+    responses = {stored: answers[stored], **refused}
     return {
         "operationId": name,
         "summary": f"{summary} (xAPI 1.0.3, part three, §2.1), for sources of that kind",
+        "security": [{"statements": []}],
+        "parameters": [_version(), *parameters],
         "requestBody": {"required": True, "content": {"application/json": {"schema": {}}}},
+        "responses": {status: answer | {"headers": _version_headers()} for status, answer in responses.items()},
+    }
+
+
+def _about() -> dict[str, Any]:
+    versions = {"type": "object", "properties": {"version": {"type": "array", "items": {"type": "string"}}}}
+    return {
+        "operationId": "aboutStatements",
+        "summary": "Which versions of xAPI are taken (xAPI 1.0.3, part three, §2.8)",
         "responses": {
             "200": {
-                "description": "Stored; the ids of the statements",
-                "content": {"application/json": {"schema": {}}},
-            },
-            "202": _response("Stored, or about nothing that earns badges", "Receipt"),
-            "204": {"description": "Stored (PUT)"},
-            "400": _response("It cannot be read as statements"),
-            "401": _response("User name or password is wrong"),
-            **_common(),
+                "description": "They are",
+                "headers": _version_headers(),
+                "content": {"application/json": {"schema": versions | {"required": ["version"]}}},
+            }
         },
     }
+
+
+def _version() -> dict[str, Any]:
+    return {
+        "name": XAPI_VERSION_HEADER,
+        "in": "header",
+        "required": True,
+        "description": "1.0 or 1.0.x",
+        "schema": {"type": "string", "pattern": r"^1\.0(\.\d+)?$"},
+        "example": XAPI_VERSION,
+    }
+
+
+def _version_headers() -> dict[str, Any]:
+    return {XAPI_VERSION_HEADER: {"schema": {"const": XAPI_VERSION}}}
+
+
+def _statement_id() -> dict[str, Any]:
+    told = "The id of the statement, the same as in it"
+    return {"name": "statementId", "in": "query", "required": True, "description": told, "schema": _UUID}
 
 
 def _common() -> dict[str, Any]:

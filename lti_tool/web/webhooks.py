@@ -48,16 +48,20 @@ def receive(source_id: str) -> Response:
     body = accepted.answer.body
     response = Response() if body is None else jsonify(body)
     response.status_code = accepted.answer.status
-    if request.path.endswith("/statements"):
-        response.headers[XAPI_VERSION_HEADER] = XAPI_VERSION
     return response
 
 
 @blueprint.get("/<source_id>/about")
 def about(source_id: str) -> Response:
     """Which versions of xAPI are taken (xAPI 1.0.3, part three, §2.8); the same for every address."""
-    response = jsonify(version=[XAPI_VERSION])
-    response.headers[XAPI_VERSION_HEADER] = XAPI_VERSION
+    return jsonify(version=[XAPI_VERSION])
+
+
+@blueprint.after_app_request
+def say_version(response: Response) -> Response:
+    """Every answer to a sender of xAPI says the version, refusals too (xAPI 1.0.3, part three, §3.3)."""
+    if request.path.startswith("/webhooks/") and request.path.endswith(("/statements", "/about")):
+        response.headers[XAPI_VERSION_HEADER] = XAPI_VERSION
     return response
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, event, func, insert, select, update
 
+from lti_tool.domain.events import IdKind
 from lti_tool.models import Award, AwardStep, Event, EventStatus, HoldReason, MissingId, Result, Source
 from lti_tool.sandbox.visitor import Visitor
 from lti_tool.services import admins, intake, sources
@@ -152,7 +153,7 @@ def test_an_event_shows_what_it_said_and_what_came_of_it(world: World, admin: Vi
     assert "1 new" in text
     assert "Came again 1 time" in text
     assert "Algebra I for Lea Learner in Biology 101" in text
-    assert json.loads(admin.page.pre.text)["data"]["score"]["userId"] == LEARNER
+    assert json.loads(admin.page.pre.text)["data"][0]["score"]["userId"] == LEARNER
     many(world, 1)
     with world.tools.database.read() as session:
         other = session.scalar(select(func.max(Event.id)))
@@ -257,6 +258,17 @@ def test_ids_that_nobody_knows_are_listed_until_they_are_known(world: World, adm
     assert "somebody who teaches it opens Badges there once" in text
     world.launch(TEACHER)
     assert "Every event has found its course" in page(world, admin, "unmatched").text
+
+
+def test_ids_of_every_kind_are_listed(world: World, admin: Visitor) -> None:
+    many(world, 1, status=EventStatus.UNMATCHED)
+    with world.tools.database.write() as session:
+        for kind in IdKind:
+            session.add(MissingId(event_id=1, platform_id=1, kind=kind, value=f"one {kind.value}"))
+        session.commit()
+    shown = page(world, admin, "unmatched")
+    assert shown.status == 200
+    assert all(f"one {kind.value}" in shown.text for kind in IdKind)
 
 
 def test_what_no_id_can_mend_is_told_with_its_reason(world: World, admin: Visitor) -> None:

@@ -152,7 +152,11 @@ def test_a_new_secret_and_the_former_one_for_a_while(world: World, admin: Visito
     send(world)
     assert post(world, b"{}", secret=new).status_code == 400
     assert "still taken until" in page(world, admin).text
-    page(world, admin).submit("/rotate", {"overlap_hours": "0"})
+    # There is room for one former secret: the first one would be refused at once.
+    assert page(world, admin).submit("/rotate", {"overlap_hours": "0"}).status == 409
+    send(world)
+    assert "may be refused from now on" in page(world, admin).text
+    page(world, admin).submit("/rotate", {"overlap_hours": "0", "at_once": "yes"})
     assert post(world, json.dumps(grade_body()).encode(), secret=new).status_code == 401
     page(world, admin)
     admin.page.select_one("#overlap_hours")["max"] = "9999"

@@ -95,7 +95,7 @@ def test_nothing_leads_to_an_erased_person(world: World) -> None:
         assert not re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", left), word
     for model in (PersonAlias, Result, Visit, Enrolment, RuleException, Backpack):
         assert count(world, model, model.person_id == key) == 0, model
-    assert count(world, Event, Event.body.contains(f'"userId": "{LEARNER}"')) == 0
+    assert count(world, Event, Event.body.contains(f'"userId":"{LEARNER}"')) == 0
     assert count(world, LearnerVisit) == 0
     with world.tools.database.read() as session:
         person = session.get_one(Person, key)

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from lti_tool.db import Base, Database
 from lti_tool.models import BadgeClass, BadgrServer, Course, Deployment, Person, Platform, Rule, RuleStatus
-from lti_tool.services import pulls
+from lti_tool.services import pulls, roster
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -57,6 +58,23 @@ def test_no_platform_waits_for_all_courses_of_another(database: Database) -> Non
     assert [one for one in due if one in few] == few[::-1]
     # Of one platform, whoever waits for longest comes first.
     assert [one for one in due if one in many] == many[::-1][: pulls.AT_ONCE - 3]
+
+
+def test_no_platform_waits_for_all_rosters_of_another(database: Database) -> None:
+    with database.write() as session:
+        made, large, small = badge(session), platform(session, "Large"), platform(session, "Small")
+        many = [course(session, large, made, NOW - timedelta(days=2, minutes=n)) for n in range(100)]
+        few = [course(session, small, made, NOW - timedelta(hours=2, minutes=n)) for n in (1, 2, 3)]
+        session.execute(
+            update(Course).values(memberships_url="https://lms.example/", roster_synced_at=Course.pull_due_at)
+        )
+        session.execute(update(Course).where(Course.id == many[50]).values(roster_synced_at=None))
+        session.commit()
+        due = roster.due_courses(session, timedelta(hours=1), NOW)
+    assert len(due) == roster.AT_ONCE
+    assert [one for one in due if one in few] == few[::-1]
+    # One that was never read comes before all.
+    assert [one for one in due if one in many][:3] == [many[50], many[99], many[98]]
 
 
 def test_only_courses_that_are_due_and_award_something_are_read(database: Database) -> None:

@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.event import listen
+from sqlalchemy.orm import Session
 
 from lti_tool.domain.criteria import ScoreAtLeast
 from lti_tool.domain.events import ActivityRef, GradeEvent, GradeFact, Identifier, IdKind
@@ -419,3 +421,62 @@ def test_an_event_that_is_looked_at_often_is_still_tried_again_after_a_fault(
     again(scene, event_id)
     assert scene.statuses("lea") == ["pending"]
     assert event_of(scene, event_id).failures == 0
+
+
+def many_waiting(scene: Scene, number: int, course: str) -> None:
+    """So many events wait until somebody opens this course."""
+    told = {"source_id": scene.source_id, "body": "[]", "due_at": scene.now, "received_at": scene.now}
+    told |= {"status": EventStatus.UNMATCHED, "processed_at": scene.now, "attempts": 1}
+    with scene.tools.database.write() as session:
+        session.execute(insert(Event), [told | {"delivery_id": f"many-{n}"} for n in range(number)])
+        missing = {"platform_id": scene.platform_id, "kind": IdKind.LTI, "value": course}
+        session.execute(insert(MissingId), [missing | {"event_id": key} for key in session.scalars(select(Event.id))])
+        session.commit()
+
+
+def statements_of(session: Session) -> list[str]:
+    """What the session sends to the database from now on."""
+    sent: list[str] = []
+    listen(session.connection(), "before_cursor_execute", lambda *told: sent.append(told[2]))
+    return sent
+
+
+def test_whoever_opens_a_course_does_not_wait_for_all_that_waited_for_it(scene: Scene) -> None:
+    many_waiting(scene, 1500, "102")
+    woken = woken_by(scene)
+    key = scene.add_course("102")
+    with scene.tools.database.write() as session:
+        sent = statements_of(session)
+        matching.note_course(session, session.get_one(Course, key), scene.platform_id)
+        session.commit()
+    assert len(woken) == matching.AT_ONCE
+    assert len(sent) < 10
+    # The sweeps of the next minutes find all of them.
+    scene.now += timedelta(minutes=1)
+    with scene.tools.database.read() as session:
+        assert len(intake.due_events(session, scene.now)) == 1000
+        assert len(intake.due_events(session, scene.now, limit=2000)) == 1500
+
+
+def test_what_was_missed_is_looked_at_again_in_parts_the_longest_waiting_first(scene: Scene) -> None:
+    many_waiting(scene, 1200, "102")
+    scene.add_course("102")
+    with scene.tools.database.write() as session:
+        last = session.scalars(select(func.max(Event.id))).one()
+        session.execute(update(Event).where(Event.id == last).values(processed_at=scene.now - timedelta(days=1)))
+        session.commit()
+        found = matching.missed(session, scene.now + timedelta(hours=1))
+    assert len(found) == 1000
+    assert found[0] == last
+
+
+def test_an_event_that_is_being_worked_on_does_not_keep_a_launch_waiting(scene: Scene) -> None:
+    """It holds its own row and may wait for the course, which the launch holds."""
+    event_id = scene.send(told(scene, CANVAS))
+    woken = woken_by(scene)
+    if scene.tools.database.engine.dialect.name == "sqlite":
+        pytest.skip("There is one writer at a time.")
+    with scene.tools.database.write() as worker:
+        worker.scalar(select(Event).where(Event.id == event_id).with_for_update())
+        learn(scene, "lea", CANVAS)
+    assert woken == [("event", event_id)]

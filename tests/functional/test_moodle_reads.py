@@ -252,9 +252,70 @@ def test_in_a_large_course_each_learner_has_a_turn(world: World, monkeypatch: py
     found = course(world)
     now = datetime.now(UTC)
     with world.tools.database.read() as session:
-        turns = [pull_moodle._learners(session, found, 60, now + timedelta(hours=n)) for n in range(3)]
+        turns = [pull_moodle._learners(session, found, 60, now + timedelta(hours=n))[0] for n in range(3)]
     assert [len(turn) for turn in sorted(turns, key=len)] == [2, 5, 5]
     assert len({sub for turn in turns for sub in turn}) == 12
+
+
+def grade_reads(world: World) -> list[str]:
+    return [line for line in world.lms.requests if moodle_ws.GRADES in line]
+
+
+@pytest.mark.parametrize("why", ["it has many learners", "its answer is too long"])
+def test_the_gradebook_of_a_large_course_is_read_by_learners(
+    world: World, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    asked: list[int] = []
+    grades = moodle_ws.MoodleWebServices.grades
+
+    def counted(self: moodle_ws.MoodleWebServices, course_id: int, user_id: int = 0) -> moodle_ws.GradeReport:
+        asked.append(user_id)
+        return grades(self, course_id, user_id)
+
+    monkeypatch.setattr(moodle_ws.MoodleWebServices, "grades", counted)
+    if why == "it has many learners":
+        monkeypatch.setattr(pull_moodle, "WHOLE_UP_TO", 11)
+    else:
+        monkeypatch.setattr(moodle_ws, "MAXIMUM_BYTES", 20_000)
+    set_grade(world, LEARNER, "quiz-1", score=7)
+    world.launch(TEACHER)
+    assert f"moodle:item:{QUIZ}" in known(world, LEARNER)
+    assert course(world).pull_error is None
+    assert set(asked) - {0} == {int(sub) for sub in subs_of_learners(world)}
+    assert (0 in asked) is (why == "its answer is too long")
+
+
+def subs_of_learners(world: World) -> list[str]:
+    with world.tools.database.read() as session:
+        return pull_moodle._learners(session, session.get_one(Course, 1), 60, datetime.now(UTC))[0]
+
+
+def test_an_answer_that_is_too_long_leaves_the_rest(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_long(*_: object) -> moodle_ws.GradeReport:
+        raise moodle_ws.MoodleServiceError("Its answer is too long.", moodle_ws.TOO_LONG)
+
+    monkeypatch.setattr(moodle_ws.MoodleWebServices, "grades", too_long)
+    world.launch(TEACHER)
+    assert course(world).pull_error == "Its answer is too long."
+    with world.tools.database.read() as session:
+        assert session.scalars(select(Activity).where(Activity.external_id.startswith("moodle:cm:"))).all()
+
+
+def test_who_waits_for_the_gradebook_has_a_turn_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pull_moodle, "LEARNERS_AT_ONCE", 5)
+    world.launch(TEACHER)
+    now = datetime.now(UTC)
+    with world.tools.database.write() as session:
+        found = session.get_one(Course, 1)
+        first, number = pull_moodle._learners(session, found, 60, now)
+        next_turn, _ = pull_moodle._learners(session, found, 60, now + timedelta(hours=1))
+        late = session.scalars(select(Person).where(Person.sub == next_turn[0])).one()
+        quiz = Activity(course_id=1, external_id="moodle:item:999", title="Quiz", created_at=now)
+        session.add(quiz)
+        session.flush()
+        session.add(Result(activity_id=quiz.id, person_id=late.id, graded_at=now, score_given=1, grade_released=False))
+        session.flush()
+        assert pull_moodle._learners(session, found, 60, now) == ([*first, late.sub], number)
 
 
 def tell(world: World, *told: GradeEvent) -> None:

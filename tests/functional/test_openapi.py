@@ -13,11 +13,13 @@ from sqlalchemy.exc import OperationalError
 from standardwebhooks import Webhook as Signer
 
 from lti_tool.http import new_session
+from lti_tool.services import sources
+from lti_tool.services.sources import SourceData
 from lti_tool.sources import standard
 from lti_tool.sources.kind import Access, Delivery, MalformedError
 from lti_tool.web import openapi
 from tests.functional.test_webhooks import grade_body, post
-from tests.world import World
+from tests.world import LEARNER, World
 
 
 @pytest.fixture
@@ -125,7 +127,7 @@ def test_the_description_is_whole(described: dict[str, Any]) -> None:
     assert set(described) <= {"openapi", "info", "servers", "paths", "components", "security"}
     assert {"title", "version"} <= set(described["info"])
     ids = [operation["operationId"] for operation in operations(described).values()]
-    assert len(ids) == len(set(ids)) == 5
+    assert len(ids) == len(set(ids)) == 6
     for path, item in described["paths"].items():
         in_path = {p["name"] for p in item.get("parameters", []) if p["in"] == "path" and p["required"]}
         assert in_path == {part.strip("{}") for part in path.split("/") if part.startswith("{")}
@@ -136,6 +138,8 @@ def test_the_description_is_whole(described: dict[str, Any]) -> None:
     for node in nodes(described):
         if "$ref" in node:
             assert node["$ref"].rpartition("/")[2] in described["components"]["schemas"], node
+        for needed in node.get("security", []):
+            assert set(needed) <= set(described["components"]["securitySchemes"])
 
 
 def test_every_described_path_is_there(world: World, described: dict[str, Any]) -> None:
@@ -168,7 +172,7 @@ def test_an_example_of_this_moment_passes_as_it_is() -> None:
     now = datetime.now(UTC)
     headers, body = openapi.example(now)
     access = Access([openapi.EXAMPLE_SECRET], {}, new_session(), now)
-    assert standard.verify(Delivery(headers, {}, body), access) == body
+    assert standard.parse(standard.verify(Delivery(headers, {}, body), access)) == standard.parse(body)
 
 
 CHANGES: list[tuple[Callable[[dict[str, Any]], Any], bool]] = [
@@ -222,6 +226,53 @@ def test_every_described_answer_is_given_as_described(world: World, described: d
         schema = words["content"]["application/json"]["schema"]
         assert fits(schema, response.json(), described), response.json()
         assert response.headers["Content-Type"] == "application/json"
+
+
+STATEMENT = {
+    "id": "fd41c918-b88b-4b20-a0a5-a4c32391aaa0",
+    "timestamp": "2026-11-24T10:00:00Z",
+    "actor": {"account": {"homePage": "https://lms.example", "name": LEARNER}},
+    "verb": {"id": "http://adlnet.gov/expapi/verbs/completed"},
+    "object": {"id": "https://lms.example/mod/quiz/view.php?id=9"},
+    "context": {"contextActivities": {"grouping": [{"id": "https://lms.example/course/view.php?id=2"}]}},
+}
+
+
+@pytest.mark.parametrize("method", ["post", "put"])
+def test_every_described_answer_to_statements_is_given_as_described(
+    world: World, described: dict[str, Any], method: str
+) -> None:
+    source = sources.add(world.tools, 1, "xapi", SourceData("xAPI", {}), datetime.now(UTC))
+    operation = operations(described)[f"{method} /webhooks/{{source_id}}/statements"]
+    assert operation["security"] == [{"statements": []}]
+    needed = {parameter["name"]: parameter for parameter in operation["parameters"] if parameter["required"]}
+    version = {name: parameter["example"] for name, parameter in needed.items() if parameter["in"] == "header"}
+    query = {name: STATEMENT["id"] for name, parameter in needed.items() if parameter["in"] == "query"}
+
+    def send(body: bytes, *, key: str = source.public_id, secret: str = source.secret, **headers: str) -> Any:
+        sent = {"Content-Type": "application/json"} | version | headers
+        url = f"{world.tool_url}/webhooks/{key}/statements"
+        return requests.request(method, url, params=query, data=body, headers=sent, auth=("any", secret), timeout=10)
+
+    good = json.dumps(STATEMENT if method == "put" else [STATEMENT]).encode()
+    changed = good.replace(b"quiz/view.php?id=9", b"quiz/view.php?id=8")
+    given = [
+        send(good),
+        send(good, **{"X-Experience-API-Version": "0.9"}),
+        send(good, secret="wrong"),
+        send(good, key="nobody"),
+        send(changed),
+        send(b" " * (world.tools.settings.webhook_max_bytes + 1)),
+        send(good, **{"Content-Type": "text/html"}),
+        _without_database(world, lambda: send(good)),
+    ]
+    assert [str(response.status_code) for response in given] == list(operation["responses"])
+    for response, words in zip(given, operation["responses"].values(), strict=True):
+        assert response.headers["X-Experience-API-Version"] == "1.0.3"
+        if "content" in words:
+            assert fits(words["content"]["application/json"]["schema"], response.json(), described)
+        else:
+            assert response.text == ""
 
 
 def _without_database(world: World, send: Callable[[], requests.Response]) -> requests.Response:

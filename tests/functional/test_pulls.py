@@ -1,5 +1,6 @@
 """Results are read from the LMS too: on a schedule, after launches, by a button; what no event told is found."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,6 +15,8 @@ from lti_tool.lti.claims import NRPS_SCOPE
 from lti_tool.models import (
     Activity,
     Course,
+    Deployment,
+    Enrolment,
     Event,
     Person,
     PlatformToken,
@@ -25,9 +28,10 @@ from lti_tool.models import (
 from lti_tool.sandbox.faults import Fault
 from lti_tool.sandbox.lms import LmsConfig, lineitems
 from lti_tool.sandbox.visitor import Visitor
-from lti_tool.services import pulls
+from lti_tool.services import health, pulls, sources, trials
 from lti_tool.services.pulls import Pulled
 from lti_tool.services.reading import Reading
+from tests.functional.test_webhooks import grade_body, post
 from tests.world import BIOLOGY, CLOSE, EARLY, LEARNER, TEACHER, World, running_world
 
 LINK_ITEM = "1"  # The column of the tool's own link in Biology.
@@ -205,10 +209,20 @@ def test_only_one_reads_a_course_at_a_time(world: World) -> None:
     assert sorted(found, key=bool) == [None, Pulled(0, 0)]
 
 
+def event_about_the_column(world: World) -> None:
+    """A source names the column of the link, as the address that AGS has for it."""
+    body, item = grade_body(50, EARLY), world.lms.line_items[LINK_ITEM]
+    body["data"]["activity"] = {"id": lineitems.item_url(item, world.lms_url), "title": "Badges"}
+    body["data"]["score"]["scoreMaximum"] = item.maximum
+    assert post(world, json.dumps(body).encode()).status_code == 202
+    world.work()
+
+
 def test_what_no_event_told_is_counted(world: World) -> None:
     now = datetime.now(UTC)
     in_gradebook(world, EARLY, 50, now - timedelta(days=3))
     world.announce()
+    event_about_the_column(world)
     world.launch(TEACHER)
     # The first read counts nothing: nobody knows since when events should have come.
     assert EARLY in results(world)
@@ -231,6 +245,28 @@ def test_a_first_read_that_failed_is_still_the_first(world: World) -> None:
     assert (course(world).pull_failures, course(world).pulled_at) == (1, None)
     assert pull(world, force=True) == Pulled(1, 1)
     assert lost(world) == 0
+
+
+def test_the_own_column_is_not_lost_where_events_call_it_otherwise(world: World) -> None:
+    """Moodle's events name it by the number of the grade item, those of Canvas by the assignment."""
+    world.launch(TEACHER)
+    world.announce()
+    change_course(world, pulled_at=datetime.now(UTC) - timedelta(hours=1))
+    in_gradebook(world, LEARNER, 83, datetime.now(UTC) - timedelta(minutes=30))
+    assert pull(world, force=True) == Pulled(1, 1)
+    assert lost(world) == 0
+
+
+def test_a_source_that_was_only_tried_has_lost_nothing(world: World) -> None:
+    world.launch(TEACHER)
+    now = datetime.now(UTC)
+    trials.send(world.tools, 1, "test", now)
+    with world.tools.database.write() as session:
+        health.note_lost(session, session.get_one(Deployment, 1), 3, now)
+        session.commit()
+    assert lost(world) == 0
+    # Nor has it spoken.
+    assert sources.list_all(world.tools)[0]["last_event"] is None
 
 
 def test_a_source_that_never_spoke_has_lost_nothing(world: World) -> None:
@@ -371,3 +407,113 @@ def test_a_read_that_was_asked_for_during_another_is_not_forgotten(
         world.lms.faults.add(Fault("/lti/ags/", status=503, times=3))
         assert pull(world, force=True) is None
         assert course(world).pull_due_at != now + pulls.FLOCK
+
+
+def test_a_result_that_is_not_listed_any_more_was_taken_back(world: World) -> None:
+    in_gradebook(world, LEARNER, 83, datetime.now(UTC) - timedelta(hours=1))
+    in_gradebook(world, EARLY, 50, datetime.now(UTC) - timedelta(hours=1))
+    world.launch(TEACHER)
+    assert results(world) == {LEARNER: (83.0, True), EARLY: (50.0, True)}
+    item = world.lms.line_items[LINK_ITEM]
+    listed = dict(item.results)
+    # Whoever has left the course is not listed because of that.
+    with world.tools.database.write() as session:
+        early = select(Person.id).where(Person.sub == EARLY).scalar_subquery()
+        session.execute(update(Enrolment).where(Enrolment.person_id == early).values(active=False))
+        session.commit()
+    item.results.clear()
+    assert pull(world, force=True) == Pulled(0, 1)
+    assert results(world) == {LEARNER: (None, True), EARLY: (50.0, True)}
+    assert pull(world, force=True) == Pulled(0, 0)
+    assert lost(world) == 0
+    item.results |= listed
+    in_gradebook(world, LEARNER, 84)
+    assert pull(world, force=True) == Pulled(2, 1)
+    assert results(world)[LEARNER] == (84.0, True)
+
+
+def test_a_list_that_may_not_know_of_the_newest_result_is_read_again(small_pages: World) -> None:
+    """An event came while the LMS was making its list; the version of that list is not the last word on it."""
+    in_gradebook(small_pages, LEARNER, 83)
+    small_pages.launch(TEACHER)
+    small_pages.lms.line_items[LINK_ITEM].results.clear()
+
+    def pull_after(age: timedelta) -> Pulled | None:
+        now = datetime.now(UTC)
+        with small_pages.tools.database.write() as session:
+            session.execute(update(Result).values(graded_at=now - age))
+            session.commit()
+        change_course(small_pages, pull_due_at=now)
+        return pull(small_pages)
+
+    assert pull_after(timedelta(minutes=1)) == Pulled(0, 0)
+    assert pull_after(timedelta(hours=1)) == Pulled(0, 1)
+    assert results(small_pages) == {LEARNER: (None, True)}
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), 10**400, "83", True])
+def test_a_score_that_nobody_can_have_stops_nothing_and_takes_nothing_back(world: World, score: Any) -> None:
+    in_gradebook(world, CLOSE, 83, datetime.now(UTC) - timedelta(hours=1))
+    world.launch(TEACHER)
+    in_gradebook(world, CLOSE, 84)
+    in_gradebook(world, LEARNER, 50)
+    body = json.dumps(
+        [
+            {"userId": sub, "resultScore": given, "resultMaximum": 100}
+            for sub, given in ((CLOSE, score), (LEARNER, 50), ("x" * 300, 50), ("\ud800", 50), (10**30, 50), (None, 50))
+        ]
+    )
+    world.lms.faults.add(Fault("/results", status=200, body=body, content_type="application/json", times=2))
+    assert pull(world, force=True) == Pulled(1, 1)
+    assert results(world) == {CLOSE: (83.0, True), LEARNER: (50.0, True)}
+    assert course(world).pull_error is None
+
+
+@pytest.mark.parametrize(("label", "title"), [("x" * 600, "x" * 500), ("a\x00b", "ab"), ("a\ud800b", "ab")])
+def test_a_label_that_no_database_keeps_stops_nothing(world: World, label: str, title: str) -> None:
+    world.lms.line_items[LINK_ITEM].label = label
+    in_gradebook(world, LEARNER, 83)
+    world.launch(TEACHER)
+    assert results(world) == {LEARNER: (83.0, True)}
+    with world.tools.database.read() as session:
+        assert session.scalars(select(Activity.title)).one() == title
+
+
+def test_a_line_item_without_an_address_does_not_hide_the_others(world: World) -> None:
+    in_gradebook(world, LEARNER, 83)
+    address = lineitems.item_url(world.lms.line_items[LINK_ITEM], world.lms_url)
+    body = json.dumps(
+        [{"label": "broken"}, "nothing", {"id": 5}, {"id": address, "label": "Badges", "scoreMaximum": 100}]
+    )
+    world.lms.faults.add(Fault(r"/lineitems(\?|$)", status=200, body=body, content_type="application/json"))
+    world.launch(TEACHER)
+    assert results(world) == {LEARNER: (83.0, True)}
+
+
+def test_a_column_that_the_tool_may_not_read_does_not_hide_the_others(world: World) -> None:
+    another_column(world, "9")
+    in_gradebook(world, LEARNER, 83)
+    world.lms.faults.add(Fault("/9/lineitem/results", status=403, times=99))
+    world.launch(TEACHER)
+    assert results(world) == {LEARNER: (83.0, True)}
+    assert "403" in (course(world).pull_error or "")
+
+
+def test_where_the_tool_may_read_no_column_not_all_are_asked_for(world: World) -> None:
+    for number in range(10, 20):
+        another_column(world, str(number))
+    world.lms.faults.add(Fault("/results", status=403, times=99))
+    world.launch(TEACHER)
+    assert asked(world, "/results") == 3
+
+
+def test_what_nobody_has_thought_of_is_noted_and_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(*_: object) -> Reading:
+        raise KeyError("odd")
+
+    world.launch(TEACHER)
+    monkeypatch.setattr(pulls, "READERS", (replace(pulls.READERS[0], read=stumble),))
+    assert pull(world, force=True) is None
+    found = course(world)
+    assert found.pull_error == pulls.NOT_UNDERSTOOD
+    assert found.pull_failures == 1

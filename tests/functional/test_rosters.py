@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from lti_tool.models import Course, Enrolment, Person
 from lti_tool.sandbox.faults import Fault
@@ -116,3 +116,69 @@ def test_a_course_list_that_cannot_be_read_is_said_and_read_again_by_a_click(wor
     world.work()
     assert "could not be read" not in teacher.open(world.course_url(teacher)).text
     assert LEARNER in active(world)
+
+
+def change_course(world: World, **values: object) -> None:
+    with world.tools.database.write() as session:
+        session.execute(update(Course).values(**values))
+        session.commit()
+
+
+def due(world: World, now: datetime) -> list[int]:
+    """What a sweep at a moment reads, of rosters that are older than an hour."""
+    with world.tools.database.read() as session:
+        return roster.due_courses(session, timedelta(hours=1), now)
+
+
+def test_an_lms_that_wants_to_be_left_alone_is(world: World) -> None:
+    world.ready_course()
+    change_course(world, roster_synced_at=datetime.now(UTC) - timedelta(hours=2))
+    world.lms.faults.add(Fault("/lti/nrps/", status=429, headers={"Retry-After": "43200"}, times=1))
+    world.lms.requests.clear()
+    world.sweep()
+    assert len(roster_requests(world)) == 1
+    assert due(world, later(719)) == []
+    assert due(world, later(721)) == [1]
+    # Nor does a launch ask for it.
+    world.launch(TEACHER)
+    assert len(roster_requests(world)) == 1
+    # When it works again, all is as it was.
+    assert roster.sync(world.tools, 1, datetime.now(UTC), force=True)
+    with world.tools.database.read() as session:
+        found = session.get_one(Course, 1)
+        assert (found.roster_failures, found.roster_due_at, found.roster_error) == (0, None, None)
+
+
+def test_a_roster_that_cannot_be_read_is_asked_for_more_and_more_rarely(world: World) -> None:
+    world.ready_course()
+    world.lms.faults.add(Fault("/lti/nrps/", status=403, times=99))
+    now, pauses = later(120), []
+    for _ in range(10):
+        assert not roster.sync(world.tools, 1, now)
+        with world.tools.database.read() as session:
+            next_at = session.get_one(Course, 1).roster_due_at
+        assert next_at is not None
+        pauses.append((next_at - now).total_seconds() / 60)
+        assert due(world, next_at - timedelta(seconds=1)) == []
+        now = next_at
+        assert due(world, now) == [1]
+    assert pauses == [10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440]
+
+
+def test_a_roster_that_is_being_read_is_not_read_twice(world: World) -> None:
+    world.ready_course()
+    change_course(world, roster_due_at=later(10), roster_synced_at=None)
+    world.lms.requests.clear()
+    world.sweep()
+    assert roster_requests(world) == []
+
+
+def test_a_lost_message_costs_no_roster(world: World) -> None:
+    world.ready_course()
+    roster.ask(world.tools, 1)
+    while world.queue.huey.dequeue():
+        # The queue is lost.
+        pass
+    world.lms.requests.clear()
+    world.sweep()
+    assert roster_requests(world)

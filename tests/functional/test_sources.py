@@ -3,23 +3,24 @@
 import base64
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import requests
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from lti_tool.domain.criteria import Completed, Criteria, PointsAtLeast, ScoreAtLeast
 from lti_tool.domain.events import ActivityRef, GradeEvent, GradeFact, Identifier, IdKind
 from lti_tool.errors import InvalidInputError
-from lti_tool.models import Award, Course, Event, EventStatus, Person, PersonAlias, Source
-from lti_tool.services import matching, pulls, results, rules, sources
+from lti_tool.models import Award, Course, Deployment, Event, EventStatus, Person, PersonAlias, Source
+from lti_tool.services import health, matching, pulls, registration, results, rules, sources
 from lti_tool.services.drafts import Draft
 from lti_tool.services.sources import SourceData, SourceSecret
 from tests.scene import remote_badge
-from tests.world import LEARNER, TEACHER, World
+from tests.world import CLOSE, EARLY, LEARNER, TEACHER, World
 
 RECORDED = Path(__file__).parent.parent / "contract" / "canvas"
 # The course and the learner of Canvas' examples (tests/contract/canvas).
@@ -252,3 +253,143 @@ def test_a_grade_in_moodle_counts_only_when_the_gradebook_shows_it_to_the_learne
 def test_the_address_of_a_moodle_must_be_a_whole_one(world: World) -> None:
     with pytest.raises(InvalidInputError, match="Address of the Moodle site"):
         add_source(world, "moodle", site_url="moodle.example")
+
+
+def test_an_lms_that_is_switched_off_is_not_listened_to(world: World) -> None:
+    world.ready_course()
+    waits = world.grade(CLOSE, score=10)
+    assert waits.status == 202
+    registration.set_enabled(world.tools, 1, datetime.now(UTC), enabled=False)
+    assert world.grade(EARLY, score=10).status == 404
+    world.sweep()
+    with world.tools.database.read() as session:
+        assert session.scalars(select(Event.status).order_by(Event.id.desc())).first() is EventStatus.RECEIVED
+        assert session.scalar(select(Award.id).join(Person).where(Person.sub == CLOSE)) is None
+    registration.set_enabled(world.tools, 1, datetime.now(UTC), enabled=True)
+    world.sweep()
+    assert world.award_of(CLOSE).rule_id == 1
+
+
+def statement(**more: Any) -> dict[str, Any]:
+    """A statement about something that earns no badges."""
+    told = {
+        "id": str(uuid4()),
+        "actor": {"account": {"homePage": "https://lms.example", "name": LEARNER}},
+        "verb": {"id": "http://id.tincanapi.com/verb/viewed"},
+        "object": {"id": "https://lms.example/mod/quiz/view.php?id=9"},
+    }
+    return told | more
+
+
+def as_lrs(source: SourceSecret) -> dict[str, str]:
+    pair = base64.b64encode(f"moodle:{source.secret}".encode()).decode()
+    headers = {"Authorization": f"Basic {pair}", "Content-Type": "application/json"}
+    return headers | {"X-Experience-API-Version": "1.0.3"}
+
+
+def test_statements_about_something_else_are_answered_like_the_others(world: World) -> None:
+    source = add_source(world, "xapi")
+    viewed = statement()
+    told = post(world, source, [viewed], "/statements", headers=as_lrs(source))
+    assert (told.status_code, told.json()) == (200, [viewed["id"]])
+    url = f"{world.tool_url}/webhooks/{source.public_id}/statements"
+    query = {"statementId": viewed["id"]}
+    put = requests.put(url, params=query, json=viewed, headers=as_lrs(source), timeout=10)
+    assert (put.status_code, put.text) == (204, "")
+    with world.tools.database.read() as session:
+        assert session.scalars(select(Event)).all() == []
+
+
+def test_another_statement_of_the_same_id_is_refused(world: World) -> None:
+    source = add_source(world, "xapi")
+    course = {"contextActivities": {"grouping": [{"id": "https://lms.example/course/view.php?id=2"}]}}
+    done = statement(verb={"id": "http://adlnet.gov/expapi/verbs/completed"}, context=course)
+
+    def send(told: dict[str, Any]) -> int:
+        return post(world, source, [told], "/statements", headers=as_lrs(source)).status_code
+
+    # It has no time: the tool gives it one, another each time.
+    assert [send(done), send(done)] == [200, 200]
+    assert send(done | {"result": {"success": False}}) == 409
+    assert only_event(world, source).repeats == 2
+    assert "success" not in only_event(world, source).body
+
+
+def test_every_answer_to_statements_says_the_version(world: World) -> None:
+    source = add_source(world, "xapi")
+    old = post(
+        world, source, [statement()], "/statements", headers=as_lrs(source) | {"X-Experience-API-Version": "0.9"}
+    )
+    nobody = requests.post(f"{world.tool_url}/webhooks/nobody/statements", json=[], timeout=10)
+    asked = requests.get(f"{world.tool_url}/webhooks/{source.public_id}/statements", timeout=10)
+    assert [old.status_code, nobody.status_code, asked.status_code] == [400, 404, 405]
+    assert {told.headers.get("X-Experience-API-Version") for told in (old, nobody, asked)} == {"1.0.3"}
+
+
+def test_a_source_that_speaks_of_other_things_is_not_silent(world: World) -> None:
+    source = add_source(world, "canvas")
+    with world.tools.database.write() as session:
+        session.execute(update(Source).values(alarm_after_hours=1))
+        session.commit()
+    other = recorded("grade_change.json")
+    other["metadata"]["event_name"] = "logged_in"
+
+    def heard() -> datetime | None:
+        with world.tools.database.read() as session:
+            found = session.scalars(select(Source).where(Source.public_id == source.public_id)).one()
+            return health.heard_at(session, found)
+
+    assert heard() is None
+    assert post(world, source, other, params={"key": source.secret}).status_code == 202
+    first = heard()
+    assert first is not None
+    # To the minute: not each of thousands is worth a row.
+    assert post(world, source, other, params={"key": source.secret}).status_code == 202
+    assert heard() == first
+    with world.tools.database.read() as session:
+        assert health.silent_sources(session, first + timedelta(minutes=59)) == []
+        assert len(health.silent_sources(session, first + timedelta(minutes=61))) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "missing"),
+    [
+        ({"ws_token": "t"}, "Address of the Moodle site: is needed with “Token of the web service”"),
+        ({"site_url": "http://127.0.0.1:9"}, "Token of the web service: is needed with “Address of the Moodle site”"),
+    ],
+)
+def test_an_address_and_a_token_go_together(world: World, options: dict[str, str], missing: str) -> None:
+    with pytest.raises(InvalidInputError, match=missing):
+        add_source(world, "moodle", **options)
+
+
+def test_who_takes_the_address_away_takes_the_token_away(world: World) -> None:
+    added = add_source(world, "moodle", site_url="http://127.0.0.1:9", ws_token="t")
+    sources.change(world.tools, added.id, SourceData("Moodle", {"site_url": ""}), "test", datetime.now(UTC))
+    with world.tools.database.read() as session:
+        assert sources.options_of(world.tools.vault, session.get_one(Source, added.id)) == {}
+
+
+@pytest.mark.parametrize("where", ["at another source", "of another course"])
+def test_a_grade_waits_for_the_gradebook_exactly_where_one_is_read(world: World, where: str) -> None:
+    """Whichever source has the token: what counts is whether the gradebook of the course can be read."""
+    rule_for(world, ActivityRef("moodle:item:2", "Quiz", "grade_item"), lambda key: PointsAtLeast(key, 70))
+    options = {"site_url": "http://127.0.0.1:9", "ws_token": "t"}
+    elsewhere = None
+    if where == "of another course":
+        with world.tools.database.write() as session:
+            other = Deployment(platform_id=1, deployment_id="9", created_at=datetime.now(UTC))
+            session.add(other)
+            session.commit()
+            elsewhere = other.id
+    sources.add(world.tools, 1, "moodle", SourceData("m", options, deployment_id=elsewhere), datetime.now(UTC))
+    source = add_source(world, "moodle")
+    told = {
+        "eventname": "\\core\\event\\user_graded", "objectid": "11", "userid": "3", "courseid": "2",
+        "relateduserid": LEARNER, "other": {"itemid": "2", "finalgrade": "71.00000"}, "timecreated": 1795458886,
+        "token": source.secret,
+    }  # fmt: skip
+    assert post(world, source, told).status_code == 202
+    world.work()
+    with world.tools.database.read() as session:
+        assert bool(session.scalars(select(Award)).all()) is (where == "of another course")

@@ -1,6 +1,7 @@
 """Moodle's web services: what is read of their answers, and what is said when they refuse (LMS.md §5.7)."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import requests
@@ -244,7 +245,10 @@ def test_an_answer_without_end_is_given_up(
         return Response((b" " * 400 for _ in range(10)), mimetype="application/json")
 
     server.answers[moodle_ws.PATH] = endless
-    assert "not readable" in refusal(server, moodle).advice
+    error = refusal(server, moodle)
+    # Asked again, it would be as long.
+    assert (error.code, error.retryable) == (moodle_ws.TOO_LONG, False)
+    assert "is too long" in error.advice
 
 
 def test_a_site_that_is_down_is_worth_another_try() -> None:
@@ -253,3 +257,9 @@ def test_a_site_that_is_down_is_worth_another_try() -> None:
     with pytest.raises(MoodleServiceError) as caught:
         MoodleWebServices(requests.Session(), gone.url, TOKEN).grades(2)
     assert caught.value.retryable
+
+
+def test_the_guide_names_every_function_and_capability() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "lms" / "moodle.md").read_text()
+    capabilities = {one.strip() for some in moodle_ws.CAPABILITIES.values() for one in some.split(",")}
+    assert [name for name in (*moodle_ws.FUNCTIONS, *sorted(capabilities)) if f"`{name}`" not in guide] == []

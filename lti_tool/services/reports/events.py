@@ -36,6 +36,8 @@ ID_KIND = {
     IdKind.LTI11: "LTI 1.1 user id",
     IdKind.SIS: "SIS id",
     IdKind.USERNAME: "user name",
+    IdKind.NUMBER: "number in the LMS",
+    IdKind.GUESS: "end of an address, perhaps the LTI id",
     IdKind.EMAIL: "e-mail address",
 }
 
@@ -128,7 +130,7 @@ def find_event(session: Session, source_id: int, event_id: int) -> Event:
 
 def event_view(session: Session, event: Event) -> EventView:
     """One event with its content and what it led to."""
-    waits = event.status is EventStatus.RECEIVED and event.attempts > 0
+    waits = event.status is EventStatus.RECEIVED and event.failures > 0
     return EventView(
         row=_row(event),
         attempts=event.attempts,

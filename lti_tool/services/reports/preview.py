@@ -60,7 +60,9 @@ def preview(session: Session, subject: Subject, names: int = standings.SHOWN) ->
         new_count=found.new_count,
         rest=found.rest,
         total=found.total,
-        is_list_awaited=course.memberships_url is not None and course.roster_synced_at is None,
+        is_list_awaited=(
+            course.memberships_url is not None and course.roster_synced_at is None and course.roster_error is None
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.errors import NotFoundError
 from lti_tool.models import Event, EventStatus, Source, SourceHour
-from lti_tool.services import health, marks
+from lti_tool.services import health
 from lti_tool.services.admins import Admin
 from lti_tool.services.reports.delays import Delay, delay
 from lti_tool.services.reports.hours import hour_from, hour_of
@@ -111,9 +111,9 @@ def source_list(session: Session, admin: Admin, now: datetime) -> list[SourceRow
     rows = []
     for source in session.scalars(query):
         last = health.last_event_at(session, source.id)
-        events = _count(session, source.id, Event.received_at >= now - DAY, _is_real())
+        events = _count(session, source.id, Event.received_at >= now - DAY, health.is_real())
         refused, lost = _sums(_hours(session, source.id, now - DAY))
-        state, label = _state(source, last, is_silent=source.id in silent)
+        state, label = _state(source, health.heard_at(session, source), is_silent=source.id in silent)
         kind = KINDS[source.kind].label if source.kind in KINDS else source.kind
         rows.append(
             SourceRow(source.id, source.name, kind, source.platform.name, state, label, last, events, refused, lost)
@@ -133,7 +133,7 @@ def source_health(session: Session, source: Source, now: datetime) -> Health:
     """How a source is."""
     is_silent = source.id in {silent.id for silent in health.silent_sources(session, now)}
     last = health.last_event_at(session, source.id)
-    state, label = _state(source, last, is_silent=is_silent)
+    state, label = _state(source, health.heard_at(session, source), is_silent=is_silent)
     week = _chart(session, source.id, now)
     waiting = Event.status == EventStatus.RECEIVED
     return Health(
@@ -186,15 +186,13 @@ def _visible(admin: Admin) -> Select[Source]:
 def _state(source: Source, last: datetime | None, *, is_silent: bool) -> tuple[str, str]:
     if not source.enabled:
         return "paused", "Switched off"
+    if not source.platform.enabled:
+        return "paused", "LMS switched off"
     if is_silent:
         return "failed", "Silent"
     if last is None:
         return "draft", "Works by itself" if source.kind in OWN_KINDS else "Has not spoken yet"
     return "issued", "At work"
-
-
-def _is_real() -> ColumnElement[bool]:
-    return Event.run_key.is_distinct_from(marks.TEST_RUN)
 
 
 def _count(session: Session, source_id: int, *conditions: ColumnElement[bool]) -> int:
@@ -207,7 +205,7 @@ def _chart(session: Session, source_id: int, now: datetime) -> Chart:
     hours = [last - number * HOUR for number in reversed(range(24 * 7))]
     first = hours[0]
     hour = hour_of(session, Event.received_at)
-    query = select(hour, func.count()).where(Event.source_id == source_id, Event.received_at >= first, _is_real())
+    query = select(hour, func.count()).where(Event.source_id == source_id, Event.received_at >= first, health.is_real())
     counted = {hour_from(text): number for text, number in session.execute(query.group_by(hour))}
     faults = {row.hour: row for row in _hours(session, source_id, first)}
     return Chart([_bar(hour, counted.get(hour, 0), faults.get(hour)) for hour in hours])
@@ -231,7 +229,10 @@ def _ahead(session: Session, source_id: int, now: datetime) -> float | None:
     query = (
         select(Event.occurred_at, Event.received_at)
         .where(
-            Event.source_id == source_id, Event.received_at >= now - WEEK, Event.occurred_at.is_not(None), _is_real()
+            Event.source_id == source_id,
+            Event.received_at >= now - WEEK,
+            Event.occurred_at.is_not(None),
+            health.is_real(),
         )
         .order_by(Event.received_at.desc())
         .limit(NEWEST)

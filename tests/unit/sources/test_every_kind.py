@@ -199,6 +199,44 @@ def test_what_a_database_cannot_keep_does_not_get_through(kind: SourceKind, text
 
 
 @EVERY_KIND
+def test_what_is_nested_deeper_than_anybody_means_is_refused(kind: SourceKind) -> None:
+    assert kind.example is not None
+    secret, now = kind.new_secret(), datetime.now(UTC)
+    said = json.loads(kind.example(secret, {}, now).body)
+
+    def send(depth: int) -> None:
+        more = json.dumps((said[0] if isinstance(said, list) else said) | {"more": 0})
+        deep = more.replace('"more": 0', '"more": ' + '{"a":' * depth + "[" + "]" + "}" * depth)
+        read(kind, shown(kind, secret, deep.encode()), secret)
+
+    # With the outermost object and the list in the middle.
+    send(62)
+    with pytest.raises(MalformedError, match="more than 64"):
+        send(63)
+
+
+@EVERY_KIND
+def test_what_a_kind_keeps_is_only_what_it_reads(kind: SourceKind) -> None:
+    assert kind.example is not None
+    secret = kind.new_secret()
+    said = json.loads(kind.example(secret, {}, datetime.now(UTC)).body)
+    payload = kind.verify(shown(kind, secret, json.dumps(noted(said)).encode()), access([secret]))
+    assert b"Terry Teacher" not in payload
+    assert len(kind.parse(payload)) == 1
+
+
+def noted(found: Any) -> Any:
+    """The same JSON with something in every object that nobody asks for."""
+    if isinstance(found, list):
+        return [noted(inner) for inner in found]
+    if isinstance(found, dict):
+        # A name in several languages has one member for each.
+        more = {name: inner if name == "name" else noted(inner) for name, inner in found.items()}
+        return more | {"note": "Terry Teacher"}
+    return found
+
+
+@EVERY_KIND
 def test_deep_nesting_and_long_numbers_are_refused(kind: SourceKind) -> None:
     secret = kind.new_secret()
     for body in (b"[" * 200_000, b'{"a":' * 200_000, b"9" * 5000, b'{"data": ' + b"9" * 5000 + b"}"):
