@@ -15,12 +15,12 @@ from lti_tool.services.by_hand import Line
 from lti_tool.services.drafts import Draft
 from lti_tool.services.exceptions import Grant
 from lti_tool.services.reports.decisions import approvals
-from lti_tool.services.reports.runs import RunReport, run_report
+from lti_tool.services.reports.runs import RunReport, run_report, waiting_runs
 from lti_tool.services.rules import Effect
-from tests.functional.deciding import COURSE, drafted_course, person, rule_criteria, rule_status, switched_on
+from tests.functional.deciding import COURSE, activity, drafted_course, person, rule_criteria, rule_status, switched_on
 from tests.functional.test_large_courses import FEW, MANY, Large
 from tests.scene import START, Scene, remote_badge
-from tests.world import TEACHER, World, running_world
+from tests.world import CLOSE, EARLY, TEACHER, World, running_world
 
 
 def waiting(scene: Scene) -> int:
@@ -92,14 +92,9 @@ def test_an_edit_counts_apart_who_waits(scene: Scene) -> None:
 def test_an_edit_names_who_was_dropped_before_and_nobody_with_a_badge_by_hand(scene: Scene) -> None:
     key = scene.rule(ScoreAtLeast(scene.activity("quiz"), 60))
     scene.grade("lea", "quiz", 7)
-    by_hand.carry_out(
-        scene.tools,
-        scene.course_id,
-        key,
-        [Line(*scene.person_ids("ola"), "award", "Helped")],
-        scene.teacher_id,
-        scene.now,
-    )
+    (ola,) = scene.person_ids("ola")
+    lines = [Line(ola, "award", "Helped")]
+    by_hand.carry_out(scene.tools, scene.course_id, key, lines, scene.teacher_id, scene.now)
     edit(scene, key, 80)
     told = effect(scene, key, 90)
     assert (told.dropped, told.dropped_count, told.undecided_count) == (["Lea"], 1, 0)
@@ -174,3 +169,20 @@ def test_the_form_says_that_the_badge_has_ended(world: World) -> None:
     fault = teacher.page.select_one("form[action$='/activate'] [role=alert]").get_text(" ")
     assert "This badge ended on 2 Jan 2026, 08:00 UTC: change its last day first." in " ".join(fault.split())
     assert teacher.page.select_one("input[value=from_now]").has_attr("checked")
+
+
+def test_what_exceptions_brought_is_not_said_to_pause_the_rule(database_url: str, tmp_path: Path) -> None:
+    with running_world(database_url, tmp_path, brake_awards=1) as world:
+        teacher = drafted_course(world).submit("/activate", {"scope": "from_now"})
+        world.work()
+        people, quiz = [person(world, sub) for sub in (EARLY, CLOSE)], activity(world, "Quiz 1")
+        grant = Grant(ExceptionKind.EXCUSED, activity_id=quiz)
+        exceptions.grant(world.tools, COURSE, 1, people, grant, person(world, TEACHER), datetime.now(UTC))
+        draft = Draft(ScoreAtLeast(activity(world, "Essay"), 50))
+        rules.edit(world.tools, COURSE, 1, person(world, TEACHER), draft, datetime.now(UTC))
+        with world.tools.database.read() as session:
+            (waits,) = waiting_runs(session, COURSE)
+        teacher.open(f"{world.course_url(teacher)}runs/{waits.id}")
+        assert "of them would not be earned by the rule as it is now" in teacher.text
+        assert "which takes the exceptions back, too" in teacher.text
+        assert "switch the rule on again" not in teacher.text

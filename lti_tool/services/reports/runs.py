@@ -55,6 +55,8 @@ class RunView:
     decided_by: str | None
     decided_at: datetime | None
     awards: int
+    # Exceptions brought it: they are taken back with it, and the rule goes on.
+    by_exceptions: bool = False
 
     @property
     def is_waiting(self) -> bool:
@@ -214,6 +216,7 @@ def _view_of(run: AwardRun, badge_name: str | None, awards: int) -> RunView:
         decided_by=run.decided_by,
         decided_at=run.decided_at,
         awards=awards,
+        by_exceptions=run.cause is RunCause.EXCEPTION,
     )
 
 
