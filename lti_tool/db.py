@@ -1,5 +1,6 @@
 """The database: engine, transactions, the declarative base and the column types that every table shares."""
 
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -26,7 +27,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -35,6 +39,19 @@ NAMES = {
     "fk": "fk_%(table_name)s_%(column_0_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+
+class NameOrder(GenericFunction[str]):
+    """What names are sorted by: capitals or not; accents on SQLite, on PostgreSQL as its collation says."""
+
+    name = "name_order"
+    inherit_cache = True
+
+
+@compiles(NameOrder, "postgresql")
+def _postgresql_order(element: NameOrder, compiler: SQLCompiler, **options: Any) -> str:
+    return f"lower({compiler.process(element.clauses, **options)})"
+
 
 Json = JSON().with_variant(JSONB(), "postgresql")
 Waker = Callable[[str, int, datetime | None], None]
@@ -188,8 +205,22 @@ def _engine(url: str) -> Engine:
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # The driver's own transaction handling would begin too late for BEGIN IMMEDIATE: we send BEGIN ourselves.
     connection.isolation_level = None
+    # SQLite's own one knows English letters only: a search for "émile" would not find "Émile".
+    connection.create_function("lower", 1, _lower, deterministic=True)
+    connection.create_function("name_order", 1, _name_order, deterministic=True)
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _lower(value: object) -> str | None:
+    return None if value is None else str(value).lower()
+
+
+def _name_order(value: str | None) -> str:
+    """A name as people look for it in a list: Émile beside Emil, anna before Zoe."""
+    if value is None or value.isascii():
+        return (value or "").casefold()
+    return "".join(c for c in unicodedata.normalize("NFKD", value.casefold()) if not unicodedata.combining(c))
 
 
 def _begin_sqlite(connection: Any) -> None:

@@ -31,3 +31,7 @@ class ConflictError(LtiBadgesError):
 
     status = 409
     title = "This has changed meanwhile"
+
+
+class OutdatedError(ConflictError):
+    """What somebody decided on is not what they were shown any more: nothing was done, and they look again."""

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import ColumnElement, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column, relationship
 
-from lti_tool.db import Base, choice
+from lti_tool.db import Base, NameOrder, choice
 from lti_tool.domain.events import IdKind
 from lti_tool.domain.launch import Role, strongest
 from lti_tool.models.badge import Connection
@@ -105,6 +105,11 @@ class Person(Base):
     # The address that the person wants badges at instead: one that is verified in their own Badgr account.
     chosen_address: Mapped[str | None] = mapped_column(String(320))
     created_at: Mapped[datetime]
+
+    @classmethod
+    def in_order(cls) -> tuple[ColumnElement[str], InstrumentedAttribute[int]]:
+        """What a list of people is sorted by: by their names, as somebody looks for them."""
+        return NameOrder(cls.name), cls.id
 
     @property
     def badge_address(self) -> str | None:

@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 from lti_tool.errors import ConflictError, InvalidInputError
 from lti_tool.logs import get_logger
 from lti_tool.models import Award, AwardRun, Enrolment, Person, RevokedBy, Rule, RuleStatus, RunCause
-from lti_tool.services import awarding, exceptions, issuers, repeats, revocation, rules, runs
+from lti_tool.services import awarding, exceptions, issuers, obstacles, repeats, revocation, rules, runs
 from lti_tool.services.awarding import Achievement
 from lti_tool.services.evaluation import ALIVE
+from lti_tool.services.obstacles import Obstacle
 from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
@@ -23,6 +24,8 @@ LONGEST_NOTE = 255
 MOST_LINES = 5000
 COLUMNS = ("learner", "action", "note")
 ACTIONS = ("award", "revoke")
+# What stands behind the last column; no name of a column, which are trimmed.
+MORE = " more "
 NOT_ON = "Switch the rule on first: learners do not see a badge that is a draft."
 
 
@@ -38,11 +41,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Plan:
-    """What would come of a line: `effect` is award, revoke or none."""
+    """What would come of a line: `effect` is award, revoke or none, and for none what stands in its way."""
 
     line: Line
     person_name: str
     effect: str
+    obstacle: Obstacle | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,9 @@ def read_table(session: Session, course_id: int, rule_id: int, text: str) -> lis
         found = people.get(learner.casefold(), set())
         note = " ".join(row["note"].split())
         fault = None
-        if not found:
+        if row[MORE].strip():
+            fault = "it has more cells than the first line names; put quotes around a text with commas in it"
+        elif not found:
             fault = f"“{learner[:80]}” is not a learner of this course"
         elif len(found) > 1:
             fault = f"“{learner[:80]}” means several learners of this course; use the id in the LMS"
@@ -100,12 +106,9 @@ def plan(session: Session, course_id: int, rule_id: int, lines: Sequence[Line]) 
     plans = []
     for line in lines:
         awards = former.get((line.person_id, rule.badge_class_id), [])
-        if line.action == "award":
-            happens = repeats.number_after(rule, awards, by_hand=True) is not None
-        else:
-            own = [award for award in awards if award.rule_id == rule.id and award.status in ALIVE]
-            happens = bool(own) and not own[-1].revocation_reason
-        plans.append(Plan(line, learners[line.person_id].display_name, line.action if happens else "none"))
+        obstacle = _obstacle(rule, line, awards)
+        effect = "none" if obstacle else line.action
+        plans.append(Plan(line, learners[line.person_id].display_name, effect, obstacle))
     return plans
 
 
@@ -152,6 +155,15 @@ def _may_revoke(rule: Rule) -> bool:
     return rule.badge_class is not None and rule.course.may_revoke(rule.badge_class.issuer_entity_id)
 
 
+def _obstacle(rule: Rule, line: Line, awards: Sequence[Award]) -> Obstacle | None:
+    if line.action == "award":
+        happens = repeats.number_after(rule, awards, by_hand=True) is not None
+        return None if happens else obstacles.to_awarding(rule, awards)
+    own = [award for award in awards if award.rule_id == rule.id and award.status in ALIVE]
+    happens = bool(own) and not own[-1].revocation_reason
+    return None if happens else obstacles.to_revoking(rule, awards)
+
+
 def _award(
     session: Session, rule: Rule, enrolment: Enrolment, note: str, who: str, now: datetime, run: AwardRun | None
 ) -> Award | None:
@@ -180,7 +192,7 @@ def _rows(text: str) -> list[tuple[int, dict[str, str]]]:
     # Spreadsheets of half the world write semicolons.
     # Lines may end in any of three ways.
     lines = io.StringIO(text, newline=None)
-    reader = csv.DictReader(lines, delimiter=";" if first.count(";") > first.count(",") else ",")
+    reader = csv.DictReader(lines, restkey=MORE, delimiter=";" if first.count(";") > first.count(",") else ",")
     try:
         names = {(name or "").strip().lower(): name for name in reader.fieldnames or []}
     except csv.Error as error:
@@ -192,6 +204,7 @@ def _rows(text: str) -> list[tuple[int, dict[str, str]]]:
     try:
         for row in reader:
             values = {column: row.get(names[column]) or "" for column in COLUMNS}
+            values[MORE] = "".join(row.get(MORE) or ())
             if any(value.strip() for value in values.values()):
                 rows.append((reader.line_num, values))
     except csv.Error as error:

@@ -1,5 +1,7 @@
 """What an instructor asks for: checked, and stored as a version of a rule."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -18,9 +20,11 @@ from lti_tool.domain.criteria import (
     moved_by,
 )
 from lti_tool.domain.naming import ACTIVITY, asks, kind_named
-from lti_tool.errors import InvalidInputError, NotFoundError
+from lti_tool.errors import InvalidInputError, NotFoundError, OutdatedError
 from lti_tool.models import Activity, BadgeClass, Course, OnFall, Repeat, Rule, RuleVersion
 from lti_tool.services import activities
+
+CHANGED = "Somebody has changed this rule since you looked."
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,44 @@ class Draft:
     def ask(self) -> Ask:
         """What is asked of a person."""
         return Ask(self.criteria, self.counts_from, self.counts_until, self.fully_graded)
+
+
+def draft_of(version: RuleVersion) -> Draft:
+    """What a version of a rule says."""
+    return Draft(
+        version.criteria,
+        counts_from=version.counts_from,
+        counts_until=version.counts_until,
+        fully_graded=version.fully_graded,
+        needs_approval=version.needs_approval,
+        on_fall=version.on_fall,
+        repeat=version.repeat,
+    )
+
+
+def mark(rule: Rule) -> str:
+    """Tells whether a rule is as somebody saw it: what it asks, its options, and whether it is on.
+
+    Not by the number of its version: a draft is changed without a new one.
+    """
+    said = draft_of(rule.current)
+    told = [
+        rule.status.value,
+        criteria_to_json(said.criteria),
+        str(said.counts_from),
+        str(said.counts_until),
+        said.fully_graded,
+        said.needs_approval,
+        said.on_fall.value,
+        said.repeat.value,
+    ]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def check_mark(rule: Rule, shown: str | None) -> None:
+    """Raise OutdatedError when a rule is not what was shown; None is whoever has not looked."""
+    if shown is not None and shown != mark(rule):
+        raise OutdatedError(CHANGED)
 
 
 def offered_badges(session: Session, course: Course) -> dict[int, str]:
@@ -85,6 +127,41 @@ def fill(session: Session, rule: Rule, version: RuleVersion, draft: Draft, now: 
     version.counts_from, version.counts_until = draft.counts_from, draft.counts_until
     version.fully_graded, version.needs_approval = draft.fully_graded, draft.needs_approval
     version.on_fall, version.repeat = draft.on_fall, draft.repeat
+
+
+def count_from(session: Session, rule: Rule, person_id: int, now: datetime) -> None:
+    """Have results count from now on only, or from later where the rule says so; raises InvalidInputError.
+
+    That is a version of its own once one was in use.
+    """
+    present = rule.current
+    if present.counts_from is not None and present.counts_from >= now:
+        return
+    if present.counts_until is not None and present.counts_until <= now:
+        until = present.counts_until
+        raise InvalidInputError(f"This badge ended on {until.day} {until:%b %Y, %H:%M} UTC: change its last day first.")
+    if rule.activated_at is None:
+        present.counts_from = now
+        return
+    rule.version += 1
+    session.add(
+        RuleVersion(
+            rule_id=rule.id,
+            number=rule.version,
+            # As it is stored: what it names may not be offered for new rules any more.
+            criteria_json=present.criteria_json,
+            counts_from=now,
+            counts_until=present.counts_until,
+            fully_graded=present.fully_graded,
+            needs_approval=present.needs_approval,
+            on_fall=present.on_fall,
+            repeat=present.repeat,
+            created_by_id=person_id,
+            created_at=now,
+        )
+    )
+    session.flush()
+    session.refresh(rule)
 
 
 def _criteria(session: Session, rule: Rule, draft: Draft, now: datetime) -> Criteria:

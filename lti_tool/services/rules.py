@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlsplit
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from lti_tool.badgr.types import BadgeClass as RemoteBadgeClass
 from lti_tool.db import get_or_create
-from lti_tool.errors import ConflictError, InvalidInputError, NotFoundError
+from lti_tool.errors import ConflictError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.models import (
     Award,
@@ -21,10 +20,10 @@ from lti_tool.models import (
     Person,
     Rule,
     RuleStatus,
-    RuleVersion,
     RunCause,
 )
-from lti_tool.services import awarding, drafts, facts, issuers, narratives, repeats, runs, standings
+from lti_tool.models.award import UNDECIDED
+from lti_tool.services import awarding, drafts, facts, issuers, repeats, runs, standings
 from lti_tool.services.awarding import Earning
 from lti_tool.services.drafts import Draft
 from lti_tool.services.standings import Standing, Subject
@@ -32,27 +31,23 @@ from lti_tool.toolbox import Toolbox
 
 log = get_logger(__name__)
 
-LONGEST_ADDRESS = 2000
 GONE_RULE = "This rule is archived. Make a new one, or copy it."
 
 
 @dataclass(frozen=True)
-class Options:
-    """What is written on the assertions of a rule, and whether Badgr mails the learners."""
-
-    narrative: str
-    evidence_url: str
-    notify: bool
-
-
-@dataclass(frozen=True)
 class Effect:
-    """What an edit changes for whom: who earns the badge by it, and who has it and would not earn it any more."""
+    """What an edit changes for whom: who earns the badge by it, and which learners would not earn it any more.
+
+    `dropped` have the badge by this rule, or it is on its way; `undecided` have earned it, and it waits for a person's
+    word. What was given by hand asks for nothing.
+    """
 
     added: list[Standing]
     added_count: int
     dropped: list[str]
     dropped_count: int
+    undecided: list[str]
+    undecided_count: int
 
 
 def create(
@@ -95,19 +90,35 @@ def effect(session: Session, course_id: int, rule_id: int, draft: Draft) -> Effe
     draft = drafts.with_known(session, course_id, draft)
     subject = Subject(draft.ask, course_id, rule_id, rule.badge_class_id, draft.repeat)
     now_earned = standings.survey(session, subject)
-    owners, barred = repeats.holders(session, rule.badge_class_id, course_id, draft.repeat)
+    _, barred = repeats.holders(session, rule.badge_class_id, course_id, draft.repeat)
     earners = standings.earners(session, subject)
-    before = standings.earners(session, standings.subject_of(rule))
+    owners, waiting = _owners(session, rule)
     added = [standing for standing in now_earned.earned if standing.may_earn]
-    dropped = sorted((before & owners) - earners)
-    names = session.scalars(select(Person).where(Person.id.in_(dropped[: standings.SHOWN])).order_by(Person.name))
-    return Effect(added, len(earners - barred), [person.display_name for person in names], len(dropped))
+    dropped, undecided = owners - earners, waiting - earners
+    return Effect(
+        added,
+        len(earners - barred),
+        _first_names(session, dropped),
+        len(dropped),
+        _first_names(session, undecided),
+        len(undecided),
+    )
 
 
-def edit(tools: Toolbox, course_id: int, rule_id: int, person_id: int, draft: Draft, now: datetime) -> AwardRun | None:
+def edit(
+    tools: Toolbox,
+    course_id: int,
+    rule_id: int,
+    person_id: int,
+    draft: Draft,
+    now: datetime,
+    *,
+    shown: str | None = None,
+) -> AwardRun | None:
     """Change what earns the badge; who has it keeps it. Gives the run of what an active rule awards by it.
 
-    A version that was ever switched on is kept as it was, for the awards that name it.
+    A version that was ever switched on is kept as it was, for the awards that name it. Raises OutdatedError when the
+    rule is not the one whose mark was `shown`.
     """
     with tools.database.write() as session:
         # An event that is being stored waits for us, or we for it: no result slips between the two.
@@ -115,6 +126,7 @@ def edit(tools: Toolbox, course_id: int, rule_id: int, person_id: int, draft: Dr
         rule = find(session, course_id, rule_id)
         if rule.status is RuleStatus.ARCHIVED:
             raise ConflictError(GONE_RULE)
+        drafts.check_mark(rule, shown)
         if rule.activated_at is None:
             drafts.fill(session, rule, rule.current, draft, now)
         else:
@@ -133,11 +145,19 @@ def edit(tools: Toolbox, course_id: int, rule_id: int, person_id: int, draft: Dr
 
 
 def activate(
-    tools: Toolbox, course_id: int, rule_id: int, person_id: int, now: datetime, *, also_earned_before: bool
+    tools: Toolbox,
+    course_id: int,
+    rule_id: int,
+    person_id: int,
+    now: datetime,
+    *,
+    also_earned_before: bool,
+    shown: str | None = None,
 ) -> AwardRun:
     """Switch a rule on, for what is already done too or from now on; awards open at once for who has earned it.
 
-    The run says whether they go out: more than usual at once wait for a person.
+    The run says whether they go out: more than usual at once wait for a person. Raises OutdatedError when the rule is
+    not the one whose mark was `shown`, InvalidInputError when nothing can count from now on.
     """
     with tools.database.write() as session:
         # An event that is being stored waits for us, or we for it: no result slips between the two.
@@ -147,7 +167,9 @@ def activate(
             raise ConflictError("This rule is switched on already.")
         if rule.status is RuleStatus.ARCHIVED:
             raise ConflictError(GONE_RULE)
-        _start_counting(session, rule, person_id, now, also_earned_before=also_earned_before)
+        drafts.check_mark(rule, shown)
+        if not also_earned_before:
+            drafts.count_from(session, rule, person_id, now)
         rule.status, rule.activated_at = RuleStatus.ACTIVE, now
         run = _award_all(session, tools, rule, RunCause.SWITCH_ON, person_id, now)
         _catch_up(session, rule, run, now)
@@ -156,26 +178,16 @@ def activate(
         return run
 
 
-def save_options(tools: Toolbox, course_id: int, rule_id: int, options: Options) -> None:
-    """Keep the options of a rule; raises InvalidInputError naming what is wrong."""
-    url = options.evidence_url.strip()
-    parts = urlsplit(url)
-    if url and (parts.scheme not in ("http", "https") or not parts.hostname or len(url) > LONGEST_ADDRESS):
-        raise InvalidInputError("evidence: must be a whole address, such as https://school.example.org/, or nothing.")
-    narrative = narratives.check(options.narrative)
-    with tools.database.write() as session:
-        rule = find(session, course_id, rule_id)
-        rule.narrative, rule.evidence_url, rule.notify = narrative, url or None, options.notify
-        session.commit()
-
-
 def pause(tools: Toolbox, course_id: int, rule_id: int) -> None:
-    """Stop a rule from opening awards; what is earned already still goes out."""
+    """Stop a rule from opening awards; what is earned already still goes out. Raises ConflictError if it is not on."""
     _set_status(tools, course_id, rule_id, RuleStatus.PAUSED)
 
 
 def archive(tools: Toolbox, course_id: int, rule_id: int) -> None:
-    """Put a rule away for good: it awards nothing any more and is not shown to learners; its awards stay."""
+    """Put a rule away for good: it awards nothing any more and is not shown to learners; its awards stay.
+
+    Raises ConflictError for one that was put away already.
+    """
     _set_status(tools, course_id, rule_id, RuleStatus.ARCHIVED)
 
 
@@ -189,9 +201,38 @@ def find(session: Session, course_id: int, rule_id: int) -> Rule:
 
 def _set_status(tools: Toolbox, course_id: int, rule_id: int, status: RuleStatus) -> None:
     with tools.database.write() as session:
-        find(session, course_id, rule_id).status = status
+        # Whoever switches it on or changes it at the same time waits for us, or we for them.
+        session.get_one(Course, course_id, with_for_update=True)
+        rule = find(session, course_id, rule_id)
+        if rule.status is RuleStatus.ARCHIVED:
+            raise ConflictError(GONE_RULE)
+        if status is RuleStatus.PAUSED and rule.status is not RuleStatus.ACTIVE:
+            raise ConflictError("This rule is not switched on, so there is nothing to pause.")
+        rule.status = status
         session.commit()
         log.info("rule_status", rule_id=rule_id, course_id=course_id, status=status.value)
+
+
+def _owners(session: Session, rule: Rule) -> tuple[set[int], set[int]]:
+    """The learners to whom this rule gives its badge, not by hand: those who have it or get it, and those who wait."""
+    learners = awarding.learner_query(rule.course_id).order_by(None).with_only_columns(Enrolment.person_id)
+    waits = Award.awaits_approval | func.coalesce(AwardRun.status.in_(UNDECIDED), False)
+    query = (
+        select(Award.person_id, waits)
+        .outerjoin(AwardRun, AwardRun.id == Award.run_id)
+        .where(Award.rule_id == rule.id, Award.status.not_in(facts.GONE), Award.revocation_reason.is_(None))
+        .where(~Award.by_hand, Award.person_id.in_(learners))
+    )
+    found: dict[bool, set[int]] = {False: set(), True: set()}
+    for person_id, is_waiting in session.execute(query):
+        found[bool(is_waiting)].add(person_id)
+    return found[False], found[True]
+
+
+def _first_names(session: Session, people: set[int]) -> list[str]:
+    first = sorted(people)[: standings.SHOWN]
+    query = select(Person).where(Person.id.in_(first)).order_by(*Person.in_order())
+    return [person.display_name for person in session.scalars(query)]
 
 
 def _award_all(
@@ -226,35 +267,6 @@ def _catch_up(session: Session, rule: Rule, run: AwardRun, now: datetime) -> Non
     query = select(Enrolment).where(Enrolment.course_id == rule.course_id, Enrolment.person_id.in_(alive))
     for enrolment in session.scalars(query):
         awarding.decide_again(session, enrolment, now)
-
-
-def _start_counting(session: Session, rule: Rule, person_id: int, now: datetime, *, also_earned_before: bool) -> None:
-    """Results count from now on only, or from where they did; that is a version of its own once one was in use."""
-    present = rule.current
-    counts_from = present.counts_from if also_earned_before else max(filter(None, (present.counts_from, now)))
-    if counts_from == present.counts_from:
-        return
-    if rule.activated_at is None:
-        present.counts_from = counts_from
-        return
-    rule.version += 1
-    session.add(
-        RuleVersion(
-            rule_id=rule.id,
-            number=rule.version,
-            criteria_json=present.criteria_json,
-            counts_from=counts_from,
-            counts_until=present.counts_until,
-            fully_graded=present.fully_graded,
-            needs_approval=present.needs_approval,
-            on_fall=present.on_fall,
-            repeat=present.repeat,
-            created_by_id=person_id,
-            created_at=now,
-        )
-    )
-    session.flush()
-    session.refresh(rule)
 
 
 def _copy_badge_class(

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from lti_tool.db import chunks
 from lti_tool.domain.criteria import badges_of
-from lti_tool.errors import ConflictError, NotFoundError
+from lti_tool.errors import ConflictError, NotFoundError, OutdatedError
 from lti_tool.logs import get_logger
 from lti_tool.models import (
     Award,
@@ -35,6 +35,7 @@ log = get_logger(__name__)
 AGAIN = "~"
 # A small class must be able to award to most of its learners at once.
 NEVER_MANY = 10
+CHANGED = "More badges have come to this list since you looked, or its rule was changed."
 
 
 def new_key() -> str:
@@ -128,13 +129,26 @@ def finish_left_open(tools: Toolbox, now: datetime) -> None:
         finish_worked_on(tools, key, now)
 
 
-def confirm(tools: Toolbox, course_id: int, run_id: int, who: str, now: datetime) -> int:
-    """Let the awards of a waiting run go out; how many do at once. Raises NotFoundError, ConflictError."""
+def mark(session: Session, run: AwardRun) -> str:
+    """Tells whether a run is as somebody saw it: which awards it has, and what their rules ask."""
+    numbers = select(func.count(), func.max(Award.id), func.sum(Rule.version)).join(Rule, Rule.id == Award.rule_id)
+    return "-".join(str(number or 0) for number in session.execute(numbers.where(Award.run_id == run.id)).one())
+
+
+def confirm(tools: Toolbox, course_id: int, run_id: int, who: str, now: datetime, *, shown: str | None = None) -> int:
+    """Let the awards of a waiting run go out; how many do at once.
+
+    Raises NotFoundError, ConflictError, and OutdatedError when it is not the run whose mark was `shown`.
+    """
     with tools.database.write() as session:
+        # Neither is a rule changed meanwhile, nor does the run grow.
+        session.get_one(Course, course_id, with_for_update=True)
         awarding.lock_people(session, course_id, select(Award.person_id).where(Award.run_id == run_id))
         run = find(session, course_id, run_id, lock=True)
         if run.status is not RunStatus.WAITING:
             raise ConflictError("Somebody has decided on these awards already. Reload the page to see what they said.")
+        if shown is not None and shown != mark(session, run):
+            raise OutdatedError(CHANGED)
         run.status, run.decided_by, run.decided_at = RunStatus.RELEASED, who[:200], now
         session.flush()
         awarding.release(session, now, run_id=run.id)

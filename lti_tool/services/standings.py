@@ -127,15 +127,16 @@ def survey(session: Session, subject: Subject, names: int = SHOWN) -> Survey:
     return Survey(named(earned), named(close), named(unreachable), *counts)
 
 
-def earners(session: Session, subject: Subject) -> set[int]:
-    """The people who have earned it."""
-    people = [learner[0] for learner in _learners(session, subject.course_id)]
+def earners(session: Session, subject: Subject, people: list[int] | None = None) -> set[int]:
+    """The people who have earned it: of the learners, or of those who are named."""
+    if people is None:
+        people = [learner[0] for learner in _learners(session, subject.course_id)]
     verdicts = _verdicts(session, subject, people)
     return {person_id for person_id, (earned, _) in zip(people, verdicts, strict=True) if earned}
 
 
 def _learners(session: Session, course_id: int) -> Sequence[Learner]:
-    query: Select[Any] = awarding.learner_query(course_id)
+    query: Select[Any] = awarding.learner_query(course_id).order_by(None).order_by(*Person.in_order())
     # `coalesce` with an empty text: an address may be missing in both ways.
     address = func.coalesce(func.nullif(Person.chosen_address, ""), Person.email, "")
     has_no_role = Enrolment.launch_role.is_(None) & Enrolment.roster_role.is_(None)

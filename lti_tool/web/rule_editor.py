@@ -7,19 +7,20 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from lti_tool.domain.criteria import MOST_PARTS
-from lti_tool.errors import ConflictError
-from lti_tool.models import Rule, RuleStatus, RuleVersion, RunStatus, Visit
-from lti_tool.services import rules, runs
+from lti_tool.errors import ConflictError, OutdatedError
+from lti_tool.models import Rule, RuleStatus, RunStatus, Visit
+from lti_tool.services import drafts, rules, runs
 from lti_tool.services.drafts import Draft
-from lti_tool.services.reports.common import BadgeView, badge_view
+from lti_tool.services.reports.common import badge_view
 from lti_tool.services.reports.editor import Offer, editor_offer, live_preview
 from lti_tool.services.reports.preview import Preview
-from lti_tool.services.reports.rule import change_report
+from lti_tool.services.reports.rule import change_report, sentence_of
 from lti_tool.web import access
 from lti_tool.web.condition_check import JOINS, KINDS, Choices
 from lti_tool.web.condition_tree import change
+from lti_tool.web.option_words import FALLS, REPEATS, option_changes
 from lti_tool.web.parts import tools, utc_now
-from lti_tool.web.rule_form import DEFAULTS, FALLS, REPEATS, RuleForm, read_rule_form, values_of
+from lti_tool.web.rule_form import DEFAULTS, RuleForm, read_rule_form, values_of
 
 blueprint = Blueprint("rule_editor", __name__, url_prefix="/courses/<int:course_id>/rules")
 
@@ -40,6 +41,8 @@ class Editor:
     # The place in the tree that a button has just made or changed.
     focus: tuple[int, ...] | None = None
     preview: Preview | None = None
+    # What tells whether the rule is still the one that the form was opened for.
+    shown: str = ""
 
     @property
     def choices(self) -> Choices:
@@ -65,19 +68,26 @@ def edit_rule(course_id: int, rule_id: int) -> str | Response | tuple[str, int]:
         rule = rules.find(session, course_id, rule_id)
         if rule.status is RuleStatus.ARCHIVED:
             raise ConflictError(rules.GONE_RULE)
-        badge, present = badge_view(rule.badge_class), _draft_of(rule.current)
         editor = read(session, visit, rule)
         wish = request.form.get("do", "")
-        if request.method == "GET" or is_about_structure(wish) or editor.form.draft is None:
-            page = render(pressed(session, editor, wish), "course/edit_rule.html", badge=badge)
-            return (page, 422) if request.method == "POST" and not is_about_structure(wish) else page
-        was_used = rule.activated_at is not None
-        if was_used and wish != "confirm" and editor.form.draft != present:
-            return _confirm(session, editor, rule, badge)
-    if editor.form.draft == present:
-        flash("Nothing was changed.", "success")
-        return redirect(url_for("rules.rule", course_id=course_id, rule_id=rule_id), 303)
-    return _save(editor, editor.form.draft, rule_id)
+        if request.method == "GET" or is_about_structure(wish):
+            return _form_page(session, pressed(session, editor, wish), rule)
+        draft = editor.form.draft
+        if draft == drafts.draft_of(rule.current):
+            flash("Nothing was changed.", "success")
+            return redirect(url_for("rules.rule", course_id=course_id, rule_id=rule_id), 303)
+        has_changed = editor.shown != drafts.mark(rule)
+        if draft is None or (has_changed and wish != "confirm"):
+            page = _form_page(session, pressed(session, editor, wish), rule, has_changed=has_changed)
+            return page, 409 if has_changed else 422
+        if has_changed or (rule.activated_at is not None and wish != "confirm"):
+            page = _confirm_page(session, editor, draft, rule, has_changed=has_changed)
+            return (page, 409) if has_changed else page
+    try:
+        return _save(editor, draft, rule_id)
+    except OutdatedError:
+        # Looked at once more, it is seen to have changed.
+        return edit_rule(course_id, rule_id)
 
 
 def read(session: Session, visit: Visit, rule: Rule | None, badge_classes: set[str] | None = None) -> Editor:
@@ -85,12 +95,13 @@ def read(session: Session, visit: Visit, rule: Rule | None, badge_classes: set[s
     own = rule.badge_class_id if rule else request.form.get("badge_class", "")
     offer = editor_offer(session, visit.course_id, own)
     choices = Choices(offer.titles, offer.badges, offer.own_badge_id)
-    present = _draft_of(rule.current) if rule else None
+    present = drafts.draft_of(rule.current) if rule else None
     sent = request.form if request.method == "POST" else values_of(present) if present else {}
     form = read_rule_form(sent, choices, badge_classes, present)
     if request.method == "GET":
         form = replace(form, errors={})
-    return Editor(visit, form, offer, rule.id if rule else None, offer.own_badge_id)
+    shown = request.form.get("shown", "") if request.method == "POST" else drafts.mark(rule) if rule else ""
+    return Editor(visit, form, offer, rule.id if rule else None, offer.own_badge_id, shown=shown)
 
 
 def is_about_structure(wish: str) -> bool:
@@ -146,39 +157,43 @@ def render(editor: Editor, template: str, **more: object) -> str:
     )
 
 
-def _confirm(session: Session, editor: Editor, rule: Rule, badge: BadgeView) -> str:
-    assert editor.form.draft is not None
-    effect = change_report(session, rule.course_id, rule.id, editor.form.draft, editor.form.sentence)
+def _form_page(session: Session, editor: Editor, rule: Rule, *, has_changed: bool = False) -> str:
+    """The form; where the rule is another one by now, with what that says, and for it from here on."""
+    return render(
+        editor,
+        "course/edit_rule.html",
+        badge=badge_view(rule.badge_class),
+        shown=drafts.mark(rule) if has_changed else editor.shown,
+        has_changed=has_changed,
+        rule_status=rule.status.value,
+        sentence_now=sentence_of(session, rule) if has_changed else "",
+        said_now=drafts.draft_of(rule.current),
+    )
+
+
+def _confirm_page(session: Session, editor: Editor, draft: Draft, rule: Rule, *, has_changed: bool) -> str:
+    effect = change_report(session, rule.course_id, rule.id, draft, editor.form.sentence)
     return render_template(
         "course/confirm_edit.html",
         course=editor.visit.course,
         rule_id=rule.id,
-        badge=badge,
+        badge=badge_view(rule.badge_class),
+        shown=drafts.mark(rule),
+        has_changed=has_changed,
         is_active=rule.status is RuleStatus.ACTIVE,
         fields=editor.form.fields,
         change=effect,
-        needs_approval=editor.form.draft.needs_approval,
+        options=option_changes(drafts.draft_of(rule.current), draft),
+        needs_approval=draft.needs_approval,
         is_braked=runs.is_large(session, rule.course_id, effect.added_count, tools().settings),
     )
 
 
 def _save(editor: Editor, draft: Draft, rule_id: int) -> Response:
     course_id = editor.visit.course_id
-    run = rules.edit(tools(), course_id, rule_id, editor.visit.person_id, draft, utc_now())
+    run = rules.edit(tools(), course_id, rule_id, editor.visit.person_id, draft, utc_now(), shown=editor.shown)
     if run is not None and run.status is RunStatus.WAITING:
         flash("Changed. So many badges at once wait for you: look at the list, and confirm it.", "warning")
         return redirect(url_for("runs.run", course_id=course_id, run_id=run.id), 303)
     flash("Changed. Whoever has the badge keeps it.", "success")
     return redirect(url_for("rules.rule", course_id=course_id, rule_id=rule_id), 303)
-
-
-def _draft_of(version: RuleVersion) -> Draft:
-    return Draft(
-        version.criteria,
-        counts_from=version.counts_from,
-        counts_until=version.counts_until,
-        fully_graded=version.fully_graded,
-        needs_approval=version.needs_approval,
-        on_fall=version.on_fall,
-        repeat=version.repeat,
-    )

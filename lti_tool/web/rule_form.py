@@ -19,16 +19,6 @@ DEFAULTS = {
     "on_fall": OnFall.KEEP.value,
     "repeat": Repeat.ONCE.value,
 }
-FALLS = {
-    OnFall.KEEP: "The badge stays",
-    OnFall.PROPOSE: "I am asked whether to revoke it",
-    OnFall.REVOKE: "The badge is revoked",
-}
-REPEATS = {
-    Repeat.ONCE: "Once, whatever the course",
-    Repeat.PER_TERM: "Once in each course",
-    Repeat.EACH_TIME: "Each time: again after the results have fallen and risen",
-}
 MOMENT = "Enter a day and a time, for example 2026-09-01T08:00."
 # A sentence with a gap reads well; one with a wrong number would lie.
 GAPS = ("activity", "badge")

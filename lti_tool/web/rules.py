@@ -1,20 +1,23 @@
 """The instructor's way to a rule: issuer, badge class, what earns it, preview, on and off."""
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from lti_tool.badgr.types import BadgeClass
-from lti_tool.errors import ConflictError
+from lti_tool.errors import ConflictError, InvalidInputError, LtiBadgesError, OutdatedError
 from lti_tool.models import RuleStatus, RunStatus, Visit
-from lti_tool.services import columns, connections, copies, issuers, rules, runs
+from lti_tool.services import columns, connections, copies, inscriptions, issuers, rules, runs
+from lti_tool.services.inscriptions import Inscription
 from lti_tool.services.reports.common import BadgeView
-from lti_tool.services.reports.rule import rule_report
+from lti_tool.services.reports.rule import VersionRow, rule_report
 from lti_tool.web import access, rule_editor
+from lti_tool.web.option_words import FALLS, REPEATS, OptionChange, option_changes
 from lti_tool.web.parts import tools, utc_now
 from lti_tool.web.rule_editor import Editor
-from lti_tool.web.rule_form import FALLS, REPEATS
 from lti_tool.web.search import matching
 
 blueprint = Blueprint("rules", __name__, url_prefix="/courses/<int:course_id>")
@@ -83,35 +86,23 @@ def create_rule(course_id: int) -> str | Response | tuple[str, int]:
 @blueprint.get("/rules/<int:rule_id>")
 def rule(course_id: int, rule_id: int) -> str:
     """One rule: who earns it, who is close, who cannot be reached, and its awards."""
-    visit = access.enter_as_teacher()
-    with tools().database.read() as session:
-        report = rule_report(session, course_id, rule_id, visit.person_id)
-        is_braked = runs.is_large(session, course_id, report.preview.new_count, tools().settings)
-    return render_template(
-        "course/rule.html",
-        course=visit.course,
-        rule=report.rule,
-        preview=report.preview,
-        versions=report.versions,
-        awards=report.awards,
-        copied_activities=report.copied_activities,
-        unknown_activities=report.unknown_activities,
-        is_braked=is_braked,
-        undone_at=report.undone_at,
-        twins=report.twins if report.rule.status != RuleStatus.ARCHIVED else {},
-        to_approve=report.to_approve,
-        targets=report.targets,
-        falls=FALLS,
-        repeats=REPEATS,
-    )
+    return _rule_page(access.enter_as_teacher(), rule_id)
 
 
 @blueprint.post("/rules/<int:rule_id>/activate")
-def activate_rule(course_id: int, rule_id: int) -> Response:
-    """Switch a rule on."""
+def activate_rule(course_id: int, rule_id: int) -> Response | tuple[str, int]:
+    """Switch a rule on, if it is still the one that was shown."""
     visit = access.enter_as_teacher()
     also_before = request.form.get("scope") != "from_now"
-    run = rules.activate(tools(), course_id, rule_id, visit.person_id, utc_now(), also_earned_before=also_before)
+    shown = request.form.get("shown", "")
+    try:
+        run = rules.activate(
+            tools(), course_id, rule_id, visit.person_id, utc_now(), also_earned_before=also_before, shown=shown
+        )
+    except OutdatedError as error:
+        return _rule_page(visit, rule_id, error, also_before=also_before), 409
+    except InvalidInputError as error:
+        return _rule_page(visit, rule_id, error, also_before=also_before), 422
     if run.status is RunStatus.WAITING:
         flash("Switched on. So many badges at once wait for you: look at the list, and confirm it.", "warning")
         return redirect(url_for("runs.run", course_id=course_id, run_id=run.id), 303)
@@ -129,8 +120,8 @@ def save_options(course_id: int, rule_id: int) -> Response:
     """Say what is written on the assertions of a rule."""
     access.enter_as_teacher()
     form = request.form
-    options = rules.Options(form.get("narrative", ""), form.get("evidence_url", ""), form.get("notify") == "yes")
-    rules.save_options(tools(), course_id, rule_id, options)
+    told = Inscription(form.get("narrative", ""), form.get("evidence_url", ""), form.get("notify") == "yes")
+    inscriptions.save(tools(), course_id, rule_id, told)
     flash("Saved. It is written on every badge that is awarded from now on.", "success")
     return redirect(url_for("rules.rule", course_id=course_id, rule_id=rule_id), 303)
 
@@ -174,6 +165,39 @@ def copy_rule(course_id: int, rule_id: int) -> Response:
     copies.copy_to(tools(), course_id, rule_id, target_id, visit.person_id, utc_now())
     flash("Copied as a draft. Open Badges in the other course, look at it there, and switch it on.", "success")
     return redirect(url_for("rules.rule", course_id=course_id, rule_id=rule_id), 303)
+
+
+def _rule_page(visit: Visit, rule_id: int, error: LtiBadgesError | None = None, *, also_before: bool = True) -> str:
+    """The page of a rule; with what kept it from being switched on."""
+    with tools().database.read() as session:
+        report = rule_report(session, visit.course_id, rule_id, visit.person_id)
+        is_braked = runs.is_large(session, visit.course_id, report.preview.new_count, tools().settings)
+    return render_template(
+        "course/rule.html",
+        course=visit.course,
+        rule=report.rule,
+        preview=report.preview,
+        versions=list(zip(report.versions, _differences(report.versions), strict=True)),
+        awards=report.awards,
+        copied_activities=report.copied_activities,
+        unknown_activities=report.unknown_activities,
+        is_braked=is_braked,
+        undone_at=report.undone_at,
+        twins=report.twins if report.rule.status != RuleStatus.ARCHIVED else {},
+        to_approve=report.to_approve,
+        targets=report.targets,
+        falls=FALLS,
+        repeats=REPEATS,
+        has_changed=isinstance(error, OutdatedError),
+        fault=error.advice if error else "",
+        also_before=also_before,
+    )
+
+
+def _differences(versions: Sequence[VersionRow]) -> list[list[OptionChange]]:
+    """What each version, the newest first, changed of the one before it."""
+    pairs = itertools.zip_longest(versions, versions[1:])
+    return [option_changes(former.said, version.said) if former else [] for version, former in pairs]
 
 
 def _badge_classes(visit: Visit) -> list[BadgeClass]:

@@ -11,9 +11,11 @@ from playwright.sync_api import BrowserContext, Page, expect
 from lti_tool.domain.criteria import Approved, Completed, ScoreAtLeast, Submitted, all_of, any_of
 from lti_tool.models import OnFall
 from lti_tool.sandbox.badgr import Fault
+from lti_tool.services import rules
+from lti_tool.services.drafts import Draft
 from tests.browser.conftest import Shoot
 from tests.browser.test_pages import check
-from tests.functional.deciding import activity, drafted_course, rule_criteria, switched_on
+from tests.functional.deciding import COURSE, activity, drafted_course, person, rule_criteria, switched_on
 from tests.world import BIOLOGY, LEARNER, LEARNER_ADDRESS, TEACHER, World, running_world
 
 
@@ -49,6 +51,13 @@ def test_a_run_waits_is_confirmed_and_taken_back(world: World, context: BrowserC
     expect(page.get_by_text("3 awards at once wait for you")).to_be_visible()
     check(page, shoot, "2-first-page")
     page.get_by_role("link", name="Look at the list").click()
+    # The rule is mended while they wait, and mended back.
+    sentence = rule_criteria(world)
+    for criteria, marked in ((ScoreAtLeast(activity(world, "Quiz 1"), 95), 2), (sentence, 0)):
+        rules.edit(world.tools, COURSE, 1, person(world, TEACHER), Draft(criteria), datetime.now(UTC))
+        page.reload()
+        expect(page.get_by_text("Would not earn it by the rule as it is now.")).to_have_count(marked)
+        check(page, shoot, f"2-marked-{marked}")
     page.get_by_role("link", name="Do not award").click()
     expect(page.get_by_text("3 badges have not been sent")).to_be_visible()
     check(page, shoot, "3-do-not-award")

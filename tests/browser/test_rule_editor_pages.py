@@ -1,11 +1,15 @@
 """The editor of a rule in real Chromium: a nested rule by clicking and by the keyboard, with its live preview."""
 
 import re
+from datetime import UTC, datetime
 
 from playwright.sync_api import BrowserContext, Route, expect
 
+from lti_tool.services import rules
+from lti_tool.services.drafts import Draft
 from tests.browser.conftest import Shoot
 from tests.browser.test_pages import check, open_badges
+from tests.functional.deciding import COURSE, person, rule_criteria
 from tests.world import BIOLOGY, CHEMISTRY, TEACHER, World
 
 
@@ -92,9 +96,17 @@ def test_an_edit_shows_whom_it_touches(world: World, context: BrowserContext, sh
     expect(frame.get_by_role("alert")).to_contain_text("Nothing was saved yet.")
     expect(frame.get_by_label("At least, in per cent")).to_have_attribute("aria-invalid", "true")
     check(page, shoot, "1-fault")
+    # Meanwhile a colleague changes it, too.
+    draft = Draft(rule_criteria(world), needs_approval=True)
+    rules.edit(world.tools, COURSE, 1, person(world, TEACHER), draft, datetime.now(UTC))
     frame.get_by_label("At least, in per cent").fill("100")
     frame.get_by_role("button", name="Save").click()
+    expect(frame.get_by_role("alert")).to_contain_text("Somebody has changed this rule since you looked.")
+    expect(frame.get_by_label("At least, in per cent")).to_have_value("100")
+    check(page, shoot, "2-changed-meanwhile")
+    frame.get_by_role("button", name="Save").click()
     expect(frame.get_by_role("heading", name=re.compile("What would change"))).to_be_visible()
+    expect(frame.get_by_text("A teacher looks at each badge before it goes out: yes → no")).to_be_visible()
     check(page, shoot, "2-effect")
     frame.get_by_role("button", name="Change the rule").click()
     expect(frame.get_by_text("Changed. Whoever has the badge keeps it.")).to_be_visible()

@@ -1,13 +1,26 @@
 """Runs: what awards to many at once waits for a teacher, who sees names and reasons, confirms, or takes it back."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from lti_tool.models import RunStatus
 from lti_tool.sandbox.visitor import Visitor
-from tests.functional.deciding import drafted_course, newest_run, rule_status, send, statuses, switched_on, words
+from lti_tool.services import by_hand
+from lti_tool.services.by_hand import Line
+from tests.functional.deciding import (
+    COURSE,
+    drafted_course,
+    newest_run,
+    person,
+    rule_status,
+    send,
+    statuses,
+    switched_on,
+    words,
+)
 from tests.world import CHEMISTRY, EARLY, LEARNER, TEACHER, World, running_world
 
 OLA, QUINN = "ola@example.org", "quinn@example.org"
@@ -57,8 +70,9 @@ def test_a_teacher_confirms_and_they_go_out(world: World) -> None:
 def test_a_run_is_confirmed_once(world: World) -> None:
     teacher = waiting(world)
     run_id = newest_run(world).id
-    assert send(teacher, f"runs/{run_id}/confirm").status_code == 200
-    assert send(teacher, f"runs/{run_id}/confirm").status_code == 409
+    shown = teacher.page.select_one("form[action$='/confirm'] input[name=shown]")["value"]
+    assert send(teacher, f"runs/{run_id}/confirm", shown=shown).status_code == 200
+    assert send(teacher, f"runs/{run_id}/confirm", shown=shown).status_code == 409
 
 
 def test_not_awarding_says_first_what_happens_and_pauses_the_rule(world: World) -> None:
@@ -112,6 +126,21 @@ def test_an_account_that_is_only_staff_takes_nothing_back_by_halves(world: World
     assert "only staff" in words(answer)
     assert newest_run(world).status is RunStatus.RELEASED
     assert rule_status(world) == "active"
+
+
+def test_only_who_pauses_a_rule_by_an_undo_is_told_to_mend_it(world: World) -> None:
+    teacher = waiting(world).follow("/undo").submit("/undo")
+    assert "Taken back: 2 awards. Mend the rule before you switch it on again." in teacher.text
+    teacher.open(world.course_url(teacher) + "rules/1").submit("/activate", {"scope": "from_now"})
+    lines = [Line(person(world, LEARNER), "award", "Helped")]
+    by_hand.carry_out(world.tools, COURSE, 1, lines, person(world, TEACHER), datetime.now(UTC))
+    teacher.open(f"{world.course_url(teacher)}runs/{newest_run(world).id}/undo").submit("/undo")
+    assert "Taken back: 1 award." in teacher.text
+    assert "Mend the rule" not in teacher.text
+    assert rule_status(world) == "active"
+    # Nor does its page say so, when somebody pauses it later.
+    teacher.open(world.course_url(teacher) + "rules/1").submit("/pause")
+    assert "Its awards were taken back" not in teacher.text
 
 
 def test_a_run_is_behind_the_wall_of_its_course(world: World) -> None:

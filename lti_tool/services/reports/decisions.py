@@ -11,13 +11,17 @@ from lti_tool.domain.criteria import asks_approval
 from lti_tool.models import Award, Rule, RuleStatus
 from lti_tool.services import decisions, revocation, rules
 from lti_tool.services.reports.common import ReasonView, label_of, reason_view, state_of
+from lti_tool.services.reports.outdated import outdated, whats_missing
 
 SHOWN = 200
 
 
 @dataclass(frozen=True)
 class OpenAward:
-    """An award that waits; `fall_detail` is what the results say now, where they fell, and `fell_at` since when."""
+    """An award that waits; `fall_detail` is what the results say now, where they fell, and `fell_at` since when.
+
+    `missing` says what the rule as it is now asks for beyond, where it would not bring it.
+    """
 
     id: int
     rule_id: int
@@ -31,6 +35,7 @@ class OpenAward:
     fell_at: datetime | None
     fall_detail: str
     was_sent: bool
+    missing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,12 +48,16 @@ class AskingRule:
 
 @dataclass(frozen=True)
 class OpenAwards:
-    """The oldest two hundred of them, and how many there are; of one rule when `badge_name` is given."""
+    """The oldest two hundred of them, and how many there are; of one rule when `badge_name` is given.
+
+    `outdated` says how many of all the rules as they are now would not bring.
+    """
 
     awards: list[OpenAward]
     total: int
     badge_name: str | None = None
     asking: Sequence[AskingRule] = ()
+    outdated: int = 0
 
 
 def approvals(session: Session, course_id: int, rule_id: int | None) -> OpenAwards:
@@ -60,7 +69,12 @@ def approvals(session: Session, course_id: int, rule_id: int | None) -> OpenAwar
         for rule in session.scalars(query.options(joinedload(Rule.badge_class)))
         if rule_id in (None, rule.id) and asks_approval(rule.criteria)
     ]
-    return replace(_open(session, decisions.waiting_for_approval(course_id, rule_id), name), asking=asking)
+    waiting = decisions.waiting_for_approval(course_id, rule_id)
+    found, old = _open(session, waiting, name), outdated(session, waiting)
+    shown = session.scalars(select(Award).where(Award.id.in_([award.id for award in found.awards]))).all()
+    missing = whats_missing(session, course_id, shown, old)
+    marked = [replace(award, missing=missing.get(award.id)) for award in found.awards]
+    return replace(found, awards=marked, asking=asking, outdated=len(old))
 
 
 def falls(session: Session, course_id: int) -> OpenAwards:

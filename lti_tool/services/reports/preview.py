@@ -78,6 +78,15 @@ def people(
     return [_person(standing, titles, awards.get(standing.person_id)) for standing in found]
 
 
+def detail_of(decision: Decision, titles: Mapping[int, str]) -> str:
+    """What earned it, or what is missing; of several conditions each is named."""
+    if len(decision.reasons) == 1:
+        return decision.detail
+    told = [reason for reason in decision.reasons if reason.met is decision.earned]
+    named = ((titles.get(reason.activity_id or 0), reason.detail) for reason in told)
+    return " ".join(f"{title}: {detail}" if title else detail for title, detail in named)
+
+
 def _person(standing: Standing, titles: Mapping[int, str], award: Award | None) -> PreviewPerson:
     note = None if standing.hold is None or standing.has_badge else holding.HOLD_LABEL[standing.hold]
     if not standing.has_badge and not standing.may_earn:
@@ -86,17 +95,8 @@ def _person(standing: Standing, titles: Mapping[int, str], award: Award | None) 
     return PreviewPerson(
         standing.person_id,
         standing.name,
-        _detail(standing.decision, titles),
+        detail_of(standing.decision, titles),
         note,
         state_of(award) if award else None,
         "Has this badge already" if is_there else label_of(award) if award else None,
     )
-
-
-def _detail(decision: Decision, titles: Mapping[int, str]) -> str:
-    """What earned it, or what is missing; of several conditions each is named."""
-    if len(decision.reasons) == 1:
-        return decision.detail
-    told = [reason for reason in decision.reasons if reason.met is decision.earned]
-    named = ((titles.get(reason.activity_id or 0), reason.detail) for reason in told)
-    return " ".join(f"{title}: {detail}" if title else detail for title, detail in named)

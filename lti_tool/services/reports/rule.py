@@ -20,7 +20,7 @@ from lti_tool.models import (
     RunCause,
     RunStatus,
 )
-from lti_tool.services import columns, copies, decisions, facts, rules, standings
+from lti_tool.services import columns, copies, decisions, drafts, facts, rules, standings
 from lti_tool.services.copies import Target
 from lti_tool.services.drafts import Draft
 from lti_tool.services.reports.activities import NamedActivity, named_activities
@@ -45,6 +45,8 @@ class RuleView:
     on_fall: OnFall
     repeat: Repeat
     activated_at: datetime | None
+    # What tells whether it is still as it was shown.
+    mark: str
     # The column in the gradebook: whether there is one, whether the LMS allows it, and what keeps scores from it.
     has_column: bool
     can_have_column: bool
@@ -65,6 +67,7 @@ class VersionRow:
 
     number: int
     sentence: str
+    said: Draft
     made_by: str
     at: datetime
     awards: int
@@ -104,7 +107,10 @@ class RuleReport:
 
 @dataclass(frozen=True)
 class Change:
-    """What an edit would change: the sentences before and after, who would be added, and who would be dropped."""
+    """What an edit would change: the sentences before and after, who would be added, and who would be dropped.
+
+    Of these, `undecided` are those whose badge waits for a person's word.
+    """
 
     before: str
     after: str
@@ -112,6 +118,8 @@ class Change:
     added_count: int
     dropped: list[str]
     dropped_count: int
+    undecided: list[str]
+    undecided_count: int
 
 
 def rule_report(session: Session, course_id: int, rule_id: int, person_id: int) -> RuleReport:
@@ -141,13 +149,21 @@ def change_report(session: Session, course_id: int, rule_id: int, draft: Draft, 
     rule = rules.find(session, course_id, rule_id)
     effect = rules.effect(session, course_id, rule_id, draft)
     return Change(
-        _sentence(session, rule),
+        sentence_of(session, rule),
         after,
         people(session, effect.added, facts.activity_titles(session, course_id), standings.subject_of(rule)),
         effect.added_count,
         effect.dropped,
         effect.dropped_count,
+        effect.undecided,
+        effect.undecided_count,
     )
+
+
+def sentence_of(session: Session, rule: Rule) -> str:
+    """What a rule asks now."""
+    titles = facts.activity_titles(session, rule.course_id)
+    return describe(rule.criteria, titles, facts.badge_names(session, badges_of(rule.criteria)))
 
 
 def _rule_view(session: Session, rule: Rule) -> RuleView:
@@ -155,7 +171,7 @@ def _rule_view(session: Session, rule: Rule) -> RuleView:
     return RuleView(
         id=rule.id,
         badge=badge_view(rule.badge_class),
-        sentence=_sentence(session, rule),
+        sentence=sentence_of(session, rule),
         status=rule.status.value,
         counts_from=present.counts_from,
         counts_until=present.counts_until,
@@ -164,6 +180,7 @@ def _rule_view(session: Session, rule: Rule) -> RuleView:
         on_fall=present.on_fall,
         repeat=present.repeat,
         activated_at=rule.activated_at,
+        mark=drafts.mark(rule),
         has_column=rule.has_column,
         can_have_column=columns.is_offered(rule.course),
         column_fault=session.scalar(
@@ -176,11 +193,6 @@ def _rule_view(session: Session, rule: Rule) -> RuleView:
         is_gone=rule.badge_class.gone_at is not None,
         is_foreign=_is_foreign(rule, rule.course),
     )
-
-
-def _sentence(session: Session, rule: Rule) -> str:
-    titles = facts.activity_titles(session, rule.course_id)
-    return describe(rule.criteria, titles, facts.badge_names(session, badges_of(rule.criteria)))
 
 
 def _is_foreign(rule: Rule, course: Course) -> bool:
@@ -214,6 +226,7 @@ def _versions(session: Session, rule: Rule) -> list[VersionRow]:
         VersionRow(
             number=version.number,
             sentence=describe(version.criteria, titles, names),
+            said=drafts.draft_of(version),
             made_by=version.created_by.display_name,
             at=version.created_at,
             awards=counts.get(version.id, 0),
@@ -224,8 +237,8 @@ def _versions(session: Session, rule: Rule) -> list[VersionRow]:
 
 def _undone_at(session: Session, rule: Rule) -> datetime | None:
     query = select(func.max(AwardRun.decided_at)).join(Award, Award.run_id == AwardRun.id)
-    # Taking exceptions back pauses nothing.
-    query = query.where(AwardRun.status == RunStatus.UNDONE, AwardRun.cause != RunCause.EXCEPTION)
+    # Taking exceptions back pauses nothing, nor does taking back what was given by hand.
+    query = query.where(AwardRun.status == RunStatus.UNDONE, AwardRun.cause != RunCause.EXCEPTION, ~Award.by_hand)
     query = query.where(Award.rule_id == rule.id)
     found = session.scalar(query)
     return found if found is not None and (rule.activated_at is None or found >= rule.activated_at) else None
@@ -238,7 +251,7 @@ def _twins(session: Session, rule: Rule) -> dict[int, str]:
         Rule.id != rule.id,
         Rule.status != RuleStatus.ARCHIVED,
     )
-    return {twin.id: _sentence(session, twin) for twin in session.scalars(query.order_by(Rule.id))}
+    return {twin.id: sentence_of(session, twin) for twin in session.scalars(query.order_by(Rule.id))}
 
 
 def _awards(session: Session, rule: Rule) -> list[AwardRow]:

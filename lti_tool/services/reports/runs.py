@@ -1,6 +1,6 @@
 """Runs of a course: what was done, by whom, the awards that it brought, and what taking them back would do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import ceil
 
@@ -22,6 +22,7 @@ from lti_tool.models import (
 from lti_tool.services import revocation, runs
 from lti_tool.services.evaluation import ALIVE
 from lti_tool.services.reports.common import ReasonView, label_of, reason_view, state_of
+from lti_tool.services.reports.outdated import outdated, whats_missing
 
 PAGE_SIZE = 100
 ACT = {
@@ -54,6 +55,8 @@ class RunView:
     decided_by: str | None
     decided_at: datetime | None
     awards: int
+    # Exceptions brought it: they are taken back with it, and the rule goes on.
+    by_exceptions: bool = False
 
     @property
     def is_waiting(self) -> bool:
@@ -68,7 +71,10 @@ class RunView:
 
 @dataclass(frozen=True)
 class RunAward:
-    """An award of a run, and why; and since when the results do not earn it any more, where they fell meanwhile."""
+    """An award of a run, and why; and since when the results do not earn it any more, where they fell meanwhile.
+
+    `missing` says what the rule as it is now asks for beyond, where it would not bring an award that waits.
+    """
 
     id: int
     person_name: str
@@ -79,16 +85,22 @@ class RunAward:
     reasons: list[ReasonView]
     fell_at: datetime | None
     fall_detail: str
+    missing: str | None = None
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """One page of a run's awards."""
+    """One page of a run's awards; how many of all that wait the rules as they are now would not bring.
+
+    `mark` tells whether the run is as it was shown.
+    """
 
     run: RunView
     awards: list[RunAward]
     page: int
     pages: int
+    outdated: int
+    mark: str
 
 
 @dataclass(frozen=True)
@@ -116,18 +128,20 @@ class UndoView:
 
 def run_report(session: Session, course_id: int, run_id: int, page: int) -> RunReport:
     """A run with a hundred of its awards, pages from 1; raises NotFoundError for a run of another course."""
-    view = _view(session, runs.find(session, course_id, run_id))
+    run = runs.find(session, course_id, run_id)
+    view, of_run = _view(session, run), select(Award).where(Award.run_id == run_id)
     pages = max(1, ceil(view.awards / PAGE_SIZE))
     page = min(max(1, page), pages)
     query = (
-        select(Award)
-        .join(Person, Person.id == Award.person_id)
-        .where(Award.run_id == run_id)
-        .options(joinedload(Award.person), joinedload(Award.badge_class))
-        .order_by(Person.name, Award.id)
+        of_run.join(Person, Person.id == Award.person_id)
+        .options(joinedload(Award.person), joinedload(Award.badge_class), joinedload(Award.rule))
+        .order_by(*Person.in_order(), Award.id)
     )
-    awards = session.scalars(query.limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE))
-    return RunReport(view, [_award(award) for award in awards], page, pages)
+    awards = session.scalars(query.limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)).all()
+    old = outdated(session, of_run) if view.is_waiting else set()
+    missing = whats_missing(session, course_id, awards, old)
+    shown = [replace(_award(award), missing=missing.get(award.id)) for award in awards]
+    return RunReport(view, shown, page, pages, len(old), runs.mark(session, run))
 
 
 def run_list(session: Session, course_id: int, page: int) -> RunList:
@@ -204,6 +218,7 @@ def _view_of(run: AwardRun, badge_name: str | None, awards: int) -> RunView:
         decided_by=run.decided_by,
         decided_at=run.decided_at,
         awards=awards,
+        by_exceptions=run.cause is RunCause.EXCEPTION,
     )
 
 
