@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -16,7 +15,6 @@ CANVAS_ISSUERS = (
 )
 # Institutions share these issuers, and may have several hosts each.
 SHARED_ISSUERS = (*CANVAS_ISSUERS, "https://blackboard.com", "https://schoology.schoology.com")
-CANVAS_FRAMES = "https://*.instructure.com"
 
 
 class Platform(Base):
@@ -49,16 +47,6 @@ class Platform(Base):
     def is_canvas(self) -> bool:
         """Whether it is a Canvas, the hosted one or somebody's own."""
         return self.issuer in CANVAS_ISSUERS or self.family.lower() == "canvas"
-
-    @property
-    def frame_origins(self) -> list[str]:
-        """Origins whose pages may show the tool in a frame (for `frame-ancestors`)."""
-        origins = {_origin(self.issuer), _origin(self.auth_login_url)}
-        # Blackboard's and Schoology's issuers, too, are no addresses of an institution: its host is told by launches.
-        scheme = urlsplit(self.issuer).scheme
-        origins |= {f"{scheme}://{d.host}" for d in self.deployments if d.approved and d.host}
-        # Every institution on Canvas has the same issuer but pages of its own host.
-        return sorted(origins | ({CANVAS_FRAMES} if self.issuer in CANVAS_ISSUERS else set()))
 
 
 class Deployment(Base):
@@ -121,11 +109,6 @@ class OneTimeToken(Base):
 
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     expires_at: Mapped[datetime]
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _environment(host: str) -> frozenset[str]:

@@ -4,8 +4,10 @@ import json
 import re
 
 import pytest
+import requests
 
 from lti_tool.lti.claims import LTI
+from lti_tool.models import Deployment, Platform
 from lti_tool.sandbox.visitor import Visitor
 from lti_tool.services import onboarding, registration
 from lti_tool.web import origins
@@ -70,3 +72,24 @@ def test_the_page_that_a_launch_came_from_may_show_what_it_opened(world: World) 
     assert set(frames(world, "/courses/1/", teacher)) == {world.lms_url, school}
     # For this visit, and for no other.
     assert frames(world, "/courses/1/") == [world.lms_url]
+
+
+def test_an_lms_with_an_address_that_is_none_writes_nothing_into_the_policy(world: World) -> None:
+    """Registered before such addresses were refused, or told by a launch."""
+    with world.tools.database.write() as session:
+        evil = Platform(name="Evil", issuer="https://a * @evil.example", client_id="c", created_at=now())
+        evil.auth_login_url = "https://a; sandbox @evil.example/auth"
+        evil.auth_token_url = evil.jwks_url = "https://evil.example"
+        evil.deployments = [Deployment(deployment_id="1", host="evil.example; sandbox", created_at=now())]
+        session.add(evil)
+        session.commit()
+    assert frames(world, "/courses/1/") == [world.lms_url]
+    assert "sandbox" not in requests.get(f"{world.tool_url}/lti/login", timeout=10).headers["Content-Security-Policy"]
+
+
+def test_a_configuration_at_an_address_that_is_none_writes_nothing_into_the_policy(world: World) -> None:
+    link = onboarding.create_link(world.tools, "test", "School", now())
+    told = {"openid_configuration": "https://a; sandbox @evil.example/configuration"}
+    for method in ("GET", "POST"):
+        answer = requests.request(method, link, params=told, timeout=10)
+        assert "sandbox" not in answer.headers["Content-Security-Policy"]
