@@ -152,6 +152,8 @@ class LaunchError(LtiBadgesError):
         super().__init__(refusal.advice.format_map(details), refusal.title)
         self.code = code
         self.status = refusal.status
+        # The page of the LMS that the launch came from, once its signature was right: it may show what is wrong.
+        self.return_url = ""
 
 
 class LtiServiceError(Exception):
@@ -191,8 +193,7 @@ class RegistrationError(LtiBadgesError):
 class UnknownDeploymentError(LaunchError):
     """A launch that is right in all but this: nobody has registered its deployment yet."""
 
-    def __init__(self, platform_id: int, deployment_id: str, return_url: str = "") -> None:
+    def __init__(self, platform_id: int, deployment_id: str) -> None:
         super().__init__("deployment_unknown")
         self.platform_id = platform_id
         self.deployment_id = deployment_id
-        self.return_url = return_url

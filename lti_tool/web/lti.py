@@ -73,10 +73,10 @@ def launch() -> AnyResponse:
         )
     except UnknownDeploymentError as error:
         onboarding.remember_deployment(tools(), error.platform_id, error.deployment_id, now)
-        # It was rightly signed: its page may show what has to be done.
         g.frame_origin = error.return_url
         raise
     except LaunchError as error:
+        g.frame_origin = error.return_url
         page = cookieless.ask_platform(request.form.get("state", "")) if error.code == "state_foreign" else None
         if page is None:
             raise
