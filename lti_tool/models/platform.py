@@ -1,5 +1,6 @@
 """Platforms, their deployments and tokens, the tool's own key pairs, and values that may be used once."""
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ CANVAS_ISSUERS = (
 )
 # Institutions share these issuers, and may have several hosts each.
 SHARED_ISSUERS = (*CANVAS_ISSUERS, "https://blackboard.com", "https://schoology.schoology.com")
+TEST_SYSTEMS = frozenset(("beta", "dev", "preprod", "qa", "sandbox", "stage", "staging", "test", "uat"))
 
 
 class Platform(Base):
@@ -112,5 +114,5 @@ class OneTimeToken(Base):
 
 
 def _environment(host: str) -> frozenset[str]:
-    # school.beta.instructure.com: the test systems of Canvas are told apart by their names.
-    return frozenset(host.split(".")) & {"beta", "test"}
+    # school.beta.instructure.com, school-staging.blackboard.com: test systems are told apart by their names.
+    return frozenset(word.rstrip("0123456789") for word in re.split(r"[.:-]", host)) & TEST_SYSTEMS
