@@ -41,6 +41,8 @@ class Platform(Base):
     enabled: Mapped[bool] = mapped_column(default=True)
     # Whether the tool's own parameters were a part of the registration: teachers cannot write these themselves then.
     has_parameters: Mapped[bool] = mapped_column(default=False)
+    # Pages around the LMS's own that may show the tool, too; as whole origins, and only an administrator says so.
+    frame_origins: Mapped[list[str]] = mapped_column(default=list)
     created_at: Mapped[datetime]
 
     deployments: Mapped[list["Deployment"]] = relationship(back_populates="platform")

@@ -6,6 +6,7 @@ import re
 import pytest
 import requests
 
+from lti_tool.errors import InvalidInputError
 from lti_tool.lti.claims import LTI
 from lti_tool.models import Deployment, Platform
 from lti_tool.sandbox.visitor import Visitor
@@ -72,6 +73,38 @@ def test_the_page_that_a_launch_came_from_may_show_what_it_opened(world: World) 
     assert set(frames(world, "/courses/1/", teacher)) == {world.lms_url, school}
     # For this visit, and for no other.
     assert frames(world, "/courses/1/") == [world.lms_url]
+
+
+def test_an_administrator_can_name_the_pages_around_an_lms(world: World) -> None:
+    # Open edX shows the pages of a course in those of apps.<its host>, and a browser asks about all of them.
+    registration.set_frame_origins(world.tools, 1, ["apps.lms.example", "https://lms.example:8443/"], now())
+    around = ["https://apps.lms.example", "https://lms.example:8443"]
+    for path in ("/courses/1/", "/lti/login"):
+        assert frames(world, path) == sorted([world.lms_url, *around])
+    registration.set_enabled(world.tools, 1, now(), enabled=False)
+    assert frames(world, "/courses/1/") == ["'none'"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "*.example",
+        "'self'",
+        "https:",
+        "lms.example;sandbox",
+        "lms.example/path",
+        "https://lms.example?x",
+        "https://user@lms.example",
+        "ftp://lms.example",
+        "*",
+    ],
+)
+def test_pages_around_an_lms_are_named_by_plain_hosts_only(world: World, told: str) -> None:
+    registration.set_frame_origins(world.tools, 1, ["apps.lms.example"], now())
+    for entered in ([told], ["apps.lms.example", told], [f"apps{n}.example" for n in range(21)]):
+        with pytest.raises(InvalidInputError, match="frames"):
+            registration.set_frame_origins(world.tools, 1, entered, now())
+    assert set(frames(world, "/lti/login")) == {world.lms_url, "https://apps.lms.example"}
 
 
 def test_an_lms_with_an_address_that_is_none_writes_nothing_into_the_policy(world: World) -> None:
