@@ -34,6 +34,7 @@ LINK_HISTORY_PARAMETER = "resource_link_history"
 HISTORY_LENGTH = 20
 ID_LENGTH = 255
 ADDRESS_LENGTH = 2000
+DATA_LENGTH = 64_000
 # By which names platforms send other ids than their own (LMS.md §4.4): of persons, and of courses.
 PERSON_IDS = (
     ("custom", "canvas_user_id", IdKind.CANVAS),
@@ -198,10 +199,12 @@ def content_request_of(claims: Claims) -> ContentRequest | None:
     if "ltiResourceLink" not in texts_of(settings, "accept_types"):
         raise LaunchError("deep_link_type_refused")
     data = settings.get("data")
+    if isinstance(data, str) and len(data) > DATA_LENGTH:
+        raise LaunchError("deep_link_data_too_long")
     return ContentRequest(
         return_url=return_url,
         # Given back unchanged, whatever it is (Deep Linking 2.0 §4.4.5); only its size is ours to limit.
-        data=data if isinstance(data, str) and len(data) <= 8 * ADDRESS_LENGTH else None,
+        data=data if isinstance(data, str) else None,
         takes_several=settings.get("accept_multiple") is True,
         takes_line_items=settings.get("accept_lineitem") is not False,
     )

@@ -122,7 +122,11 @@ _REFUSALS = {
     "wrong_version": _fault(400, "the LTI version is not 1.3.0"),
     "message_type_missing": _fault(400, "message_type is missing"),
     "message_type_unknown": _fault(400, "its message_type is none that this tool handles"),
+    "message_incomplete": _fault(400, "its message is not complete ({what})"),
     "deep_link_return_missing": _fault(400, "the deep linking request has no usable deep_link_return_url"),
+    "deep_link_data_too_long": _fault(
+        400, "what the deep linking request wants back (data) is longer than 64,000 letters"
+    ),
     "deep_link_type_refused": _setup(
         400,
         "Badges cannot be put here",

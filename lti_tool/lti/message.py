@@ -150,7 +150,10 @@ class LaunchMessage(MessageLaunch[PlainRequest, OnePlatform, NoSession, NoCookie
     def validate_message(self) -> "LaunchMessage":
         """Step 7: a complete message; the library's validator looks again after ours."""
         check_message(self.claims, self._launch_url)
-        super().validate_message()
+        try:
+            super().validate_message()
+        except LtiException as error:
+            raise LaunchError("message_incomplete", what=str(error)) from None
         return self
 
     def save_launch_data(self) -> "LaunchMessage":

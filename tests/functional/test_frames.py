@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from lti_tool.errors import InvalidInputError
-from lti_tool.lti.claims import LTI
+from lti_tool.lti.claims import DEEP_LINKING, LTI
 from lti_tool.models import Deployment, Platform
 from lti_tool.sandbox.visitor import Visitor
 from lti_tool.services import onboarding, registration
@@ -73,6 +73,20 @@ def test_the_page_that_a_launch_came_from_may_show_what_it_opened(world: World) 
     assert set(frames(world, "/courses/1/", teacher)) == {world.lms_url, school}
     # For this visit, and for no other.
     assert frames(world, "/courses/1/") == [world.lms_url]
+
+
+def test_the_page_that_asked_for_a_link_may_show_the_answer(world: World) -> None:
+    school = f"http://canvas.school.localhost:{world.lms_url.rpartition(':')[2]}"
+    show_pages_from(world, "canvas.school.localhost", f"{DEEP_LINKING}deep_linking_settings")
+    teacher = Visitor().open(f"{world.lms_url}/courses/2/badges?as={TEACHER}&choose=1").submit("/lti/login").submit()
+    ticket = teacher.page.select_one("input[name=ticket]")["value"]
+    for chosen in ("course", "no such link"):
+        answer = requests.post(
+            teacher.browser.absolute_url(teacher.page.select_one("form")["action"]),
+            data={"ticket": ticket, "link": chosen},
+            timeout=10,
+        )
+        assert f"frame-ancestors {world.lms_url} {school}" in answer.headers["Content-Security-Policy"]
 
 
 def test_an_administrator_can_name_the_pages_around_an_lms(world: World) -> None:
