@@ -84,6 +84,21 @@ def show(platform_id: int, as_json: bool) -> None:
 
 @platform.command()
 @click.argument("platform_id", type=ROW_ID)
+@click.argument("hosts", nargs=-1)
+@click.option("--none", "is_none", is_flag=True, help="Take all of them away.")
+def frames(platform_id: int, hosts: tuple[str, ...], is_none: bool) -> None:
+    """Say which hosts have pages around those of the LMS, such as apps.lms.example.org of an Open edX.
+
+    A browser shows the tool only if every page around it may show it. HOSTS takes the place of what was said before.
+    """
+    if bool(hosts) is is_none:
+        raise click.UsageError("Give one or more hosts, or --none.")
+    registration.set_frame_origins(open_tools(), platform_id, hosts, datetime.now(UTC))
+    click.echo(f"Beside the pages of platform {platform_id} itself: {' '.join(hosts) or 'none'}")
+
+
+@platform.command()
+@click.argument("platform_id", type=ROW_ID)
 @click.option("--again", is_flag=True, help="Let it launch and send again.")
 def disable(platform_id: int, again: bool) -> None:
     """Refuse launches and events from an LMS; nothing is deleted, and events that came before wait."""

@@ -34,6 +34,7 @@ LINK_HISTORY_PARAMETER = "resource_link_history"
 HISTORY_LENGTH = 20
 ID_LENGTH = 255
 ADDRESS_LENGTH = 2000
+DATA_LENGTH = 64_000
 # By which names platforms send other ids than their own (LMS.md §4.4): of persons, and of courses.
 PERSON_IDS = (
     ("custom", "canvas_user_id", IdKind.CANVAS),
@@ -50,8 +51,6 @@ COURSE_IDS = (
     ("lis", "course_section_sourcedid", IdKind.SIS),
 )
 _EMAIL = re.compile(r"[^\s@,;:<>()\"\[\]]+@[^\s@,;:<>()\"\[\]]+\.[^\s@,;:<>()\"\[\].]+")
-
-_HOST = re.compile(r"(?:[a-z0-9.-]{1,240}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 Claims = Mapping[str, Any]
 
@@ -171,14 +170,8 @@ def site_of(claims: Claims) -> LaunchSite:
         address_of(group_of(claims, AGS), "lineitems"),
         address_of(presentation, "return_url"),
     )
-    host = next((_host_of(url) for url in told if url), "")
+    host = next((urlsplit(url).netloc.lower() for url in told if url), "")
     return LaunchSite(host, text_of(group_of(claims, f"{LTI}tool_platform"), "product_family_code", 100))
-
-
-def _host_of(url: str) -> str:
-    """Host and port; empty for what is none, for it becomes a part of our content policy."""
-    host = urlsplit(url).netloc.lower()
-    return host if _HOST.fullmatch(host) else ""
 
 
 def notices_url_of(claims: Claims) -> str | None:
@@ -206,10 +199,12 @@ def content_request_of(claims: Claims) -> ContentRequest | None:
     if "ltiResourceLink" not in texts_of(settings, "accept_types"):
         raise LaunchError("deep_link_type_refused")
     data = settings.get("data")
+    if isinstance(data, str) and len(data) > DATA_LENGTH:
+        raise LaunchError("deep_link_data_too_long")
     return ContentRequest(
         return_url=return_url,
         # Given back unchanged, whatever it is (Deep Linking 2.0 §4.4.5); only its size is ours to limit.
-        data=data if isinstance(data, str) and len(data) <= 8 * ADDRESS_LENGTH else None,
+        data=data if isinstance(data, str) else None,
         takes_several=settings.get("accept_multiple") is True,
         takes_line_items=settings.get("accept_lineitem") is not False,
     )

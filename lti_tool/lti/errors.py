@@ -122,7 +122,11 @@ _REFUSALS = {
     "wrong_version": _fault(400, "the LTI version is not 1.3.0"),
     "message_type_missing": _fault(400, "message_type is missing"),
     "message_type_unknown": _fault(400, "its message_type is none that this tool handles"),
+    "message_incomplete": _fault(400, "its message is not complete ({what})"),
     "deep_link_return_missing": _fault(400, "the deep linking request has no usable deep_link_return_url"),
+    "deep_link_data_too_long": _fault(
+        400, "what the deep linking request wants back (data) is longer than 64,000 letters"
+    ),
     "deep_link_type_refused": _setup(
         400,
         "Badges cannot be put here",
@@ -152,6 +156,8 @@ class LaunchError(LtiBadgesError):
         super().__init__(refusal.advice.format_map(details), refusal.title)
         self.code = code
         self.status = refusal.status
+        # The page of the LMS that the launch came from, once its signature was right: it may show what is wrong.
+        self.return_url = ""
 
 
 class LtiServiceError(Exception):
@@ -191,8 +197,7 @@ class RegistrationError(LtiBadgesError):
 class UnknownDeploymentError(LaunchError):
     """A launch that is right in all but this: nobody has registered its deployment yet."""
 
-    def __init__(self, platform_id: int, deployment_id: str, return_url: str = "") -> None:
+    def __init__(self, platform_id: int, deployment_id: str) -> None:
         super().__init__("deployment_unknown")
         self.platform_id = platform_id
         self.deployment_id = deployment_id
-        self.return_url = return_url

@@ -55,10 +55,15 @@ def verify(
     message = LaunchMessage(database, form, cookies, signer, keysets, launch_url, now)
     if "error" in form:
         raise LaunchError("platform_refused", answer=_answer(message, form))
-    message.validate()
+    try:
+        message.validate()
+        launch = _launch(message)
+    except LaunchError as error:
+        error.return_url = message.return_url
+        raise
     # After that the state is refused, and with it this nonce.
     expires_at = datetime.fromtimestamp(message.state.issued_at, UTC) + STATE_LIFETIME + LEEWAY
-    return VerifiedLaunch(_launch(message), digest(f"nonce:{message.platform.id}:{message.nonce}"), expires_at)
+    return VerifiedLaunch(launch, digest(f"nonce:{message.platform.id}:{message.nonce}"), expires_at)
 
 
 def consume_nonce(session: Session, verified: VerifiedLaunch, now: datetime) -> None:

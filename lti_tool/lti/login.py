@@ -13,7 +13,7 @@ from lti_tool.lti.adapter import NoCookies, NoSession, OnePlatform, PlainRedirec
 from lti_tool.lti.addresses import is_same_origin
 from lti_tool.lti.errors import LaunchError
 from lti_tool.lti.state import LoginState, StateSigner, digest
-from lti_tool.models import Deployment, Platform
+from lti_tool.models import Platform
 
 __all__ = ["STATE_PREFIX", "LoginRedirect", "StateSigner", "start_login"]
 
@@ -39,8 +39,8 @@ def start_login(
     target = _required(params, "target_link_uri", "target_missing")
     if not is_same_origin(target, launch_url):
         raise LaunchError("target_elsewhere")
+    # The deployment is left to the launch, even where it is named already: only there its page can be shown.
     platform = _find_platform(session, issuer, params.get("client_id"))
-    _check_deployment(session, platform, params.get("lti_deployment_id"))
     nonce, browser_secret = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     storage = params.get("lti_storage_target", "")[:100]
     issued_at = int(now.timestamp())
@@ -88,14 +88,3 @@ def _find_platform(session: Session, issuer: str, client_id: str | None) -> Plat
     if len(enabled) > 1:
         raise LaunchError("platform_ambiguous")
     return enabled[0]
-
-
-def _check_deployment(session: Session, platform: Platform, deployment_id: str | None) -> None:
-    # Not every platform names it this early; the launch checks it in any case, and learns of an unknown one there,
-    # where its name is signed.
-    if not deployment_id:
-        return
-    query = select(Deployment).filter_by(platform_id=platform.id, deployment_id=deployment_id)
-    deployment = session.scalars(query).one_or_none()
-    if deployment is not None and not deployment.approved:
-        raise LaunchError("deployment_not_approved")

@@ -32,6 +32,7 @@ class LaunchMessage(MessageLaunch[PlainRequest, OnePlatform, NoSession, NoCookie
     platform: Platform
     deployment: Deployment
     _deployment: Deployment | None
+    _is_signed = False
 
     def __init__(
         self,
@@ -69,6 +70,12 @@ class LaunchMessage(MessageLaunch[PlainRequest, OnePlatform, NoSession, NoCookie
         if not isinstance(nonce, str) or not nonce:
             raise LaunchError("nonce_missing")
         return nonce
+
+    @property
+    def return_url(self) -> str:
+        """The page of the LMS that shows this launch; empty unless the platform has signed it."""
+        presentation = group_of(self.claims, f"{LTI}launch_presentation") if self._is_signed else {}
+        return address_of(presentation, "return_url") or ""
 
     def validate_state(self) -> "LaunchMessage":
         """Step 1: our own state, still fresh, brought back by the browser that got it."""
@@ -127,15 +134,14 @@ class LaunchMessage(MessageLaunch[PlainRequest, OnePlatform, NoSession, NoCookie
             super().validate_jwt_signature()
         except LtiException:
             raise LaunchError("bad_signature") from None
+        self._is_signed = True
         check_times(self.claims, self._now)
         return self
 
     def validate_deployment(self) -> "LaunchMessage":
         """Step 6: a deployment that somebody approved; only now, for a new one is remembered and must be signed."""
         if self._deployment is None:
-            presentation = group_of(self.claims, f"{LTI}launch_presentation")
-            return_url = address_of(presentation, "return_url") or ""
-            raise UnknownDeploymentError(self.platform.id, deployment_id_of(self.claims), return_url)
+            raise UnknownDeploymentError(self.platform.id, deployment_id_of(self.claims))
         if not self._deployment.approved:
             raise LaunchError("deployment_not_approved")
         self.deployment = self._deployment
@@ -144,7 +150,10 @@ class LaunchMessage(MessageLaunch[PlainRequest, OnePlatform, NoSession, NoCookie
     def validate_message(self) -> "LaunchMessage":
         """Step 7: a complete message; the library's validator looks again after ours."""
         check_message(self.claims, self._launch_url)
-        super().validate_message()
+        try:
+            super().validate_message()
+        except LtiException as error:
+            raise LaunchError("message_incomplete", what=str(error)) from None
         return self
 
     def save_launch_data(self) -> "LaunchMessage":

@@ -1,8 +1,8 @@
 """Platforms, their deployments and tokens, the tool's own key pairs, and values that may be used once."""
 
+import re
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -16,7 +16,7 @@ CANVAS_ISSUERS = (
 )
 # Institutions share these issuers, and may have several hosts each.
 SHARED_ISSUERS = (*CANVAS_ISSUERS, "https://blackboard.com", "https://schoology.schoology.com")
-CANVAS_FRAMES = "https://*.instructure.com"
+TEST_SYSTEMS = frozenset(("beta", "dev", "preprod", "qa", "sandbox", "stage", "staging", "test", "uat"))
 
 
 class Platform(Base):
@@ -41,6 +41,8 @@ class Platform(Base):
     enabled: Mapped[bool] = mapped_column(default=True)
     # Whether the tool's own parameters were a part of the registration: teachers cannot write these themselves then.
     has_parameters: Mapped[bool] = mapped_column(default=False)
+    # Pages around the LMS's own that may show the tool, too; as whole origins, and only an administrator says so.
+    frame_origins: Mapped[list[str]] = mapped_column(default=list)
     created_at: Mapped[datetime]
 
     deployments: Mapped[list["Deployment"]] = relationship(back_populates="platform")
@@ -49,16 +51,6 @@ class Platform(Base):
     def is_canvas(self) -> bool:
         """Whether it is a Canvas, the hosted one or somebody's own."""
         return self.issuer in CANVAS_ISSUERS or self.family.lower() == "canvas"
-
-    @property
-    def frame_origins(self) -> list[str]:
-        """Origins whose pages may show the tool in a frame (for `frame-ancestors`)."""
-        origins = {_origin(self.issuer), _origin(self.auth_login_url)}
-        # Blackboard's and Schoology's issuers, too, are no addresses of an institution: its host is told by launches.
-        scheme = urlsplit(self.issuer).scheme
-        origins |= {f"{scheme}://{d.host}" for d in self.deployments if d.approved and d.host}
-        # Every institution on Canvas has the same issuer but pages of its own host.
-        return sorted(origins | ({CANVAS_FRAMES} if self.issuer in CANVAS_ISSUERS else set()))
 
 
 class Deployment(Base):
@@ -123,11 +115,6 @@ class OneTimeToken(Base):
     expires_at: Mapped[datetime]
 
 
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
 def _environment(host: str) -> frozenset[str]:
-    # school.beta.instructure.com: the test systems of Canvas are told apart by their names.
-    return frozenset(host.split(".")) & {"beta", "test"}
+    # school.beta.instructure.com, school-staging.blackboard.com: test systems are told apart by their names.
+    return frozenset(word.rstrip("0123456789") for word in re.split(r"[.:-]", host)) & TEST_SYSTEMS

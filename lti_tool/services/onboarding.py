@@ -12,11 +12,13 @@ from lti_tool.domain.launch import LaunchSite
 from lti_tool.errors import InvalidInputError, NotFoundError
 from lti_tool.logs import get_logger
 from lti_tool.lti import registration as dynamic
+from lti_tool.lti.configuration import PlatformConfiguration, are_of_one_service, read_configuration
 from lti_tool.lti.errors import LaunchError, RegistrationError
-from lti_tool.lti.registration import PlatformConfiguration, Registered, ToolAddresses
+from lti_tool.lti.registration import Registered, ToolAddresses
 from lti_tool.lti.state import digest
 from lti_tool.models import Deployment, Platform, PlatformToken, RegistrationLink
 from lti_tool.services import audit
+from lti_tool.services.registration import check_url
 from lti_tool.settings import Settings
 from lti_tool.toolbox import Toolbox
 
@@ -79,7 +81,7 @@ def register(
 ) -> Outcome:
     """Register with the LMS that opened a link; raises InvalidInputError or RegistrationError, storing nothing."""
     check_link(tools, token, now)
-    found = dynamic.read_configuration(tools.http, configuration_url, registration_token)
+    found = _read(tools, configuration_url, registration_token)
     if not found.registration_url:
         raise RegistrationError("This LMS registers no tools by itself. Ask for the tool to be registered by hand.")
     # Outside any transaction: the LMS answers when it likes. A link that is used twice meanwhile loses below.
@@ -99,7 +101,7 @@ def register(
 
 def look_up(tools: Toolbox, configuration_url: str) -> PlatformConfiguration:
     """The addresses that an LMS publishes of itself (OpenID configuration); raises RegistrationError."""
-    return dynamic.read_configuration(tools.http, configuration_url, None)
+    return _read(tools, configuration_url, None)
 
 
 def remember_deployment(tools: Toolbox, platform_id: int, deployment_id: str, now: datetime) -> None:
@@ -156,6 +158,21 @@ def check_site(session: Session, deployment: Deployment, site: LaunchSite, now: 
     raise LaunchError("deployment_copied", known=known, seen=site.host)
 
 
+def _read(tools: Toolbox, url: str, token: str | None) -> PlatformConfiguration:
+    """The configuration at an address, whose addresses are as those that somebody enters must be."""
+    try:
+        check_url(tools.settings, "openid_configuration", url, longest=2000)
+        found = read_configuration(tools.http, url, token)
+        check_url(tools.settings, "issuer", found.issuer)
+        for name in ("auth_login_url", "auth_token_url", "jwks_url"):
+            check_url(tools.settings, name, getattr(found, name), longest=1000)
+        if found.registration_url:
+            check_url(tools.settings, "registration_endpoint", found.registration_url, longest=1000)
+    except InvalidInputError as error:
+        raise RegistrationError(error.advice) from None
+    return found
+
+
 def _open_link(session: Session, token: str, now: datetime) -> RegistrationLink:
     link = session.scalar(select(RegistrationLink).where(RegistrationLink.digest == digest(token)).with_for_update())
     if link is None or link.used_at is not None or link.expires_at <= now:
@@ -178,6 +195,7 @@ def _store(
         platform = get_or_create(
             session, Platform, key, name=name, family="", enabled=True, created_at=now, **addresses
         )
+    _check_client(session, found, registered.client_id)
     if platform.client_id != registered.client_id:
         _change_client(session, platform, registered.client_id)
     platform.auth_login_url, platform.auth_token_url = found.auth_login_url, found.auth_token_url
@@ -189,6 +207,15 @@ def _store(
         named = {"platform_id": platform.id, "deployment_id": registered.deployment_id}
         get_or_create(session, Deployment, named, approved=True, created_at=now).approved = True
     return platform, is_update
+
+
+def _check_client(session: Session, found: PlatformConfiguration, client_id: str) -> None:
+    """Raise RegistrationError for a client id that the same token service knows as that of another LMS."""
+    others = select(Platform).where(Platform.client_id == client_id, Platform.issuer != found.issuer)
+    for other in session.scalars(others):
+        # Tokens for that one would be sent to wherever this one says.
+        if are_of_one_service(other.auth_token_url, found.auth_token_url):
+            raise RegistrationError(f"The LMS has given the client id of another LMS that is known here: {other.name}.")
 
 
 def _change_client(session: Session, platform: Platform, client_id: str) -> None:

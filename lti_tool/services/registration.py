@@ -1,19 +1,23 @@
 """Registers what the tool talks to: platforms, Badgr servers, sources."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import select
 
 from lti_tool.db import get_or_create
 from lti_tool.errors import InvalidInputError, NotFoundError
 from lti_tool.lti import keys
-from lti_tool.lti.addresses import origin_of
+from lti_tool.lti.addresses import origin_of, origin_text
 from lti_tool.models import Deployment, Platform
 from lti_tool.services import audit
 from lti_tool.settings import Settings
 from lti_tool.toolbox import Toolbox
+
+MAXIMUM_FRAMES = 20
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ def show_platform(tools: Toolbox, platform_id: int) -> dict[str, Any]:
             "token_audience": platform.auth_audience or platform.auth_token_url,
             "jwks_url": platform.jwks_url,
             "deployments": [d.deployment_id for d in platform.deployments],
+            "frames": platform.frame_origins,
             "enabled": platform.enabled,
         }
 
@@ -103,6 +108,23 @@ def set_enabled(
         platform.enabled = enabled
         action = "platform switched on" if enabled else "platform switched off"
         audit.note(session, actor, action, now, platform_id=platform_id)
+        session.commit()
+
+
+def set_frame_origins(
+    tools: Toolbox, platform_id: int, told: Sequence[str], now: datetime, actor: str = audit.COMMAND_LINE
+) -> None:
+    """Say whose pages may show the tool beside those of the LMS itself, all of them; raises InvalidInputError."""
+    origins = sorted({_frame_origin(tools.settings, each) for each in told})
+    if len(origins) > MAXIMUM_FRAMES:
+        raise InvalidInputError(f"frames: at most {MAXIMUM_FRAMES} addresses can be entered.")
+    with tools.database.write() as session:
+        platform = session.get(Platform, platform_id)
+        if platform is None:
+            raise NotFoundError("See: lti-badges platform list", "There is no such platform")
+        platform.frame_origins = origins
+        detail = " ".join(origins) or "none"
+        audit.note(session, actor, "pages around the LMS entered", now, platform_id=platform_id, detail=detail)
         session.commit()
 
 
@@ -146,6 +168,15 @@ def check_url(settings: Settings, name: str, url: str, *, longest: int = 500) ->
             f"{name}: must start with https://. (http:// is taken only for trying the tool on one machine, with "
             "LTI_BADGES_ALLOW_PRIVATE_ADDRESSES=true.)"
         )
+
+
+def _frame_origin(settings: Settings, told: str) -> str:
+    url = told if "://" in told else f"https://{told}"
+    check_url(settings, "frames", url)
+    parts = urlsplit(url)
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise InvalidInputError(f"frames: {told} must be a host alone, such as apps.lms.example.org.")
+    return origin_text(url)
 
 
 def check_text(name: str, value: str, *, longest: int = 255) -> None:

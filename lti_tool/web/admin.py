@@ -112,6 +112,16 @@ def set_enabled(platform_id: int) -> Response:
     return redirect(url_for("admin.platform", platform_id=platform_id), 303)
 
 
+@blueprint.post("/platforms/<int:platform_id>/frames")
+def set_frames(platform_id: int) -> Response:
+    """Say which hosts have pages around those of an LMS."""
+    admin = access.enter_as_local_admin()
+    told = request.form.get("frames", "").split()
+    registration.set_frame_origins(tools(), platform_id, told, utc_now(), actor=admin.name)
+    flash("The pages around the LMS are stored.", "success")
+    return redirect(url_for("admin.platform", platform_id=platform_id), 303)
+
+
 @blueprint.post("/deployments/<int:deployment_id>")
 def decide_deployment(deployment_id: int) -> Response:
     """Approve or refuse a deployment, or accept the address that it moved to."""

@@ -40,10 +40,11 @@ def choose(course_id: int) -> str:
     this page in a frame, where not every browser keeps a session.
     """
     asked, deployment_id = _read(course_id, request.form.get("ticket", ""))
+    # The page of the LMS around this one, as its signed launch has said; the answer goes there, too.
+    g.frame_origin = g.form_origin = asked.return_url
     links = [] if request.form.get("decision") == "cancel" else _links(course_id, asked)
     url = public_url(url_for("lti.launch"))
     message = linking.respond(tools(), deployment_id, asked, links, url, utc_now())
-    g.form_origin = asked.return_url
     return render_template("launch/send_back.html", return_url=asked.return_url, message=message)
 
 

@@ -15,7 +15,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
 from lti_tool.errors import InvalidInputError
-from lti_tool.lti.addresses import origin_text
+from lti_tool.lti.addresses import is_same_origin, origin_text
 from lti_tool.lti.errors import LaunchError
 from lti_tool.lti.login import STATE_PREFIX, LoginRedirect
 from lti_tool.lti.state import LoginState
@@ -67,8 +67,9 @@ def go_on(begun: LoginRedirect) -> str:
 
 def proofs() -> Mapping[str, str]:
     """What this browser has brought back to prove that it began the launch: its cookies, else the LMS's storage."""
-    stored = {name: value for name, value in request.form.items() if name.startswith(COOKIE_PREFIX)}
-    return stored | request.cookies
+    # Any page could post its own login's secret: what the LMS has kept comes by our page that has asked for it.
+    form = request.form if _is_from_own_page() else {}
+    return {name: value for name, value in form.items() if name.startswith(COOKIE_PREFIX)} | request.cookies
 
 
 def has_cookie(state_token: str) -> bool:
@@ -115,7 +116,7 @@ def offer_tab(sid: str, landing: str) -> str:
 @blueprint.post("/open")
 def open_tab() -> Response:
     """The new tab: takes over what the frame has entered. The ticket comes in the body and works once."""
-    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+    if not _is_from_own_page():
         raise InvalidInputError(ENDED, "This link does not work")
     try:
         sid, landing = _tickets().loads(request.form.get("ticket", ""), max_age=TICKET_SECONDS)
@@ -125,6 +126,12 @@ def open_tab() -> Response:
     if not launches.hand_over(tools(), digest_of(sid), session_digest(create=True)):
         raise InvalidInputError(ENDED, "This link has ended")
     return redirect(landing, 303)
+
+
+def _is_from_own_page() -> bool:
+    """Whether a page of ours has posted this; every browser says so of a POST (Fetch §3.2), some in two ways."""
+    is_ours = is_same_origin(request.headers.get("Origin", ""), tools().settings.base_url)
+    return is_ours and request.headers.get("Sec-Fetch-Site", "same-origin") == "same-origin"
 
 
 def _state(token: str) -> LoginState | None:

@@ -73,10 +73,10 @@ def launch() -> AnyResponse:
         )
     except UnknownDeploymentError as error:
         onboarding.remember_deployment(tools(), error.platform_id, error.deployment_id, now)
-        # It was rightly signed: its page may show what has to be done.
         g.frame_origin = error.return_url
         raise
     except LaunchError as error:
+        g.frame_origin = error.return_url
         page = cookieless.ask_platform(request.form.get("state", "")) if error.code == "state_foreign" else None
         if page is None:
             raise
@@ -109,16 +109,16 @@ def register(token: str) -> str | tuple[str, int]:
     """Dynamic registration: the LMS shows this page to its administrator (LTI Dynamic Registration 1.0 §3.3)."""
     onboarding.check_link(tools(), token, utc_now())
     configuration_url = request.args.get("openid_configuration", "")
+    # An LMS may show the page at another host than its configuration is at. No session is used here, but the link.
+    g.any_frame, g.frame_origin = True, configuration_url
     if not configuration_url:
         raise RegistrationError(
             "This address is for the LMS: enter it there where a tool is added by its registration address."
         )
     if request.method == "GET":
-        g.frame_origin = configuration_url
         return render_template("launch/register.html", host=urlsplit(configuration_url).netloc)
     registration_token = request.args.get("registration_token") or None
     outcome = onboarding.register(tools(), token, configuration_url, registration_token, utc_now())
-    g.frame_origin = configuration_url
     return render_template("launch/registered.html", outcome=outcome)
 
 

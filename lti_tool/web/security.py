@@ -29,10 +29,11 @@ def _policy() -> str:
     if request.endpoint not in ("static", "health.healthz"):
         origins.refresh()
     # `frame_origin`: the LMS that shows this page, as a signed launch or a valid registration link said. It may have
-    # more hosts than its registration names;
+    # more hosts than its registration names; `any_frame`: any page may show this, as only a registration's may be;
     # `form_origin`: the LMS that a form of this page leads to; `form_goes_anywhere`: by redirects of the LMS's own.
     # Pages that lead to consent are never shown in a frame, where a stranger could lay something over them.
-    frames = [] if is_top_level else [*origins.frames, origin_text(g.get("frame_origin", ""))]
+    told = ["https:"] if g.get("any_frame") else []
+    frames = [] if is_top_level else [*origins.frames, *told, origin_text(g.get("frame_origin", ""))]
     policy = {
         "default-src": ["'none'"],
         "script-src": ["'self'"],

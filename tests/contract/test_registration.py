@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from lti_tool.http import new_session
+from lti_tool.lti.configuration import read_configuration
 from lti_tool.lti.registration import (
     TOOL_CONFIGURATION,
     Registered,
     ToolAddresses,
     canvas_document,
     client_metadata,
-    read_configuration,
     register,
 )
 from tests.http_server import AnsweringServer, json_answer

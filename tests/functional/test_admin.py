@@ -194,7 +194,7 @@ def test_without_a_deployment_in_the_answer_the_first_launch_waits_for_approval(
     frame = Visitor().open(Visitor().open(f"{world.lms_url}/admin?url={link}").page.select_one("iframe")["src"])
     assert "first launch" in frame.submit().text
     assert "This installation is new" in world.launch(TEACHER).text
-    assert "is not approved yet" in refused_login(world)
+    assert "is not approved yet" in world.launch(TEACHER).text
     admin.open(f"{world.tool_url}/admin/")
     assert "wants a decision" in admin.text
     admin.follow("/admin/platforms/").submit("/admin/deployments/")
@@ -274,6 +274,23 @@ def test_the_form_is_filled_in_by_what_the_lms_publishes(world: World, admin: Vi
     admin.submit("/look-up", {"configuration": f"{world.lms_url}/nothing"})
     assert admin.status == 422
     assert "answered with status 404" in admin.text
+
+
+def test_the_pages_around_an_lms_are_entered_and_noted(world: World, admin: Visitor) -> None:
+    page = f"{world.tool_url}/admin/platforms/1"
+    admin.open(page).submit("/frames", {"frames": "apps.lms.example\nstudio.lms.example"})
+    assert admin.page.select_one("#frames").text.split() == ["https://apps.lms.example", "https://studio.lms.example"]
+    admin.submit("/frames", {"frames": "*"})
+    assert admin.status == 400
+    assert "must be a whole address" in admin.text
+    # An administrator of the LMS sees it, and has nothing to enter it with.
+    own = lms_admin(world).open(page)
+    assert "https://studio.lms.example" in own.text
+    assert own.page.select_one("#frames") is None
+    admin.open(page).submit("/frames", {"frames": ""})
+    told = admin.open(f"{world.tool_url}/admin/audit").text
+    assert "pages around the LMS entered : https://apps.lms.example https://studio.lms.example" in told
+    assert "pages around the LMS entered : none" in told
 
 
 def test_stuck_awards_are_listed_and_sent_again(world: World, admin: Visitor) -> None:

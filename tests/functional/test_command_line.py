@@ -57,6 +57,27 @@ def test_a_platform_is_added_shown_and_disabled(run: Run, database: Database) ->
         assert session.scalars(select(Platform)).one().enabled
 
 
+def test_the_pages_around_a_platform_are_named(run: Run, database: Database) -> None:
+    run(PLATFORM)
+    for line, kept in (
+        ("apps.lms.example studio.lms.example", ["https://apps.lms.example", "https://studio.lms.example"]),
+        ("apps.lms.example", ["https://apps.lms.example"]),
+        ("--none", []),
+    ):
+        assert run(f"platform frames 1 {line}")[0] == 0
+        assert json.loads(run("platform show 1 --json")[1])[0]["frames"] == kept
+    for line, code in (
+        ("1", 2),
+        ("1 x.example --none", 2),
+        ("1 *.example", 1),
+        ("1 http://lms.example", 1),
+        ("9 x", 1),
+    ):
+        assert run(f"platform frames {line}")[0] == code, line
+    with database.read() as session:
+        assert session.scalars(select(Platform)).one().frame_origins == []
+
+
 def test_the_same_platform_again_is_an_update(run: Run, database: Database) -> None:
     run(PLATFORM)
     assert run(PLATFORM.replace("--name Moodle", "--name Campus"))[0] == 0

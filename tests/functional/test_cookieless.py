@@ -52,8 +52,9 @@ def ticket(visitor: Visitor) -> str:
 
 def take_over(world: World, given: str, visitor: Visitor, **headers: str) -> Visitor:
     """Press the button: the tab belongs to `visitor`."""
-    visitor.browser.session.headers.update(headers)
-    visitor.status = visitor.browser.post(f"{world.tool_url}/lti/open", data={"ticket": given}).status_code
+    told = {"Origin": world.tool_url} | headers
+    answer = visitor.browser.post(f"{world.tool_url}/lti/open", data={"ticket": given}, headers=told)
+    visitor.status = answer.status_code
     return visitor
 
 
@@ -109,10 +110,36 @@ def test_the_visit_is_handed_over_once(storing: World) -> None:
     assert second.open(f"{storing.tool_url}/courses/1/mine/").status == 404
 
 
+ELSEWHERE = (
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Origin": ""},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+)
+
+
+@pytest.mark.parametrize("headers", ELSEWHERE)
+def test_a_secret_that_another_page_posts_proves_nothing(storing: World, headers: dict[str, str]) -> None:
+    """Else a stranger could let somebody's browser end his own login, and they would work under his name."""
+    stranger = begin(storing, LEARNER)
+    kept = stranger.page.select_one("#storage")
+    stranger.open(kept["href"])
+    form = {field["name"]: field["value"] for field in stranger.page.select("form input[name]")}
+    form[kept["data-key"]] = kept["data-value"]
+    for said, is_believed in ((headers, False), ({}, True)):
+        answer = requests.post(
+            f"{storing.tool_url}/lti/launch", data=form, headers={"Origin": storing.tool_url} | said, timeout=10
+        )
+        assert ('name="ticket"' in answer.text) is is_believed
+        assert ("state_foreign" in answer.text) is not is_believed
+
+
 def test_a_made_up_ticket_and_one_from_another_site_open_nothing(storing: World) -> None:
     given = ticket(launch(storing, LEARNER))
     assert take_over(storing, given[:-2], Visitor()).status == 400
-    assert take_over(storing, given, Visitor(), **{"Sec-Fetch-Site": "cross-site"}).status == 400
+    for headers in ELSEWHERE:
+        assert take_over(storing, given, Visitor(), **headers).status == 400, headers
     # It was not used up by that.
     tab = Visitor()
     take_over(storing, given, tab)

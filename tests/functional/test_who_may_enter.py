@@ -104,13 +104,38 @@ def test_a_deployment_that_is_no_text_is_refused(world: World) -> None:
     assert send(world, altered(form, deployment_id="\ud800"), visitor).status_code in (400, 401)
 
 
-def test_the_page_about_a_new_installation_is_seen_in_its_frame(world: World) -> None:
-    form, visitor = begun(world)
+@pytest.mark.parametrize(
+    ("claims", "codes"),
+    [
+        ({"deployment_id": "new"}, ["deployment_unknown", "deployment_not_approved"]),
+        ({"sub": ""}, ["anonymous"]),
+        ({"version": "1.1"}, ["wrong_version"]),
+        ({"message_type": "LtiDeepLinkingRequest"}, ["deep_link_return_missing"]),
+        ({"context": {"id": "x" * 256}}, ["claim_unusable"]),
+    ],
+)
+def test_why_a_signed_launch_is_refused_is_seen_in_the_frame(
+    world: World, claims: dict[str, object], codes: list[str]
+) -> None:
+    # Blackboard, Schoology, Canvas with a host of its own: only a launch tells where their pages are.
     back = {"return_url": "https://school.blackboard.com/back"}
-    answer = send(world, altered(form, deployment_id="new", launch_presentation=back), visitor)
-    assert answer.status_code == 403
-    frames = answer.headers["Content-Security-Policy"].split("frame-ancestors")[1].split(";")[0]
-    assert "https://school.blackboard.com" in frames
+    for code in codes:
+        form, visitor = begun(world)
+        answer = send(world, altered(form, launch_presentation=back, **claims), visitor)
+        assert f"check <code>{code}</code>" in answer.text
+        assert "https://school.blackboard.com" in frames(answer)
+
+
+def test_a_launch_that_nobody_has_signed_is_shown_nowhere_else(world: World) -> None:
+    form, visitor = begun(world)
+    form = altered(form, launch_presentation={"return_url": "https://evil.example/back"})
+    answer = send(world, form | {"id_token": form["id_token"][:-4] + "AAAA"}, visitor)
+    assert "check <code>bad_signature</code>" in answer.text
+    assert frames(answer) == [world.lms_url]
+
+
+def frames(answer: requests.Response) -> list[str]:
+    return answer.headers["Content-Security-Policy"].split("frame-ancestors ")[1].split(";")[0].split()
 
 
 def test_an_address_of_the_lms_puts_nothing_else_into_the_policy(world: World) -> None:

@@ -50,6 +50,7 @@ class PlatformView:
     login_url: str
     token_url: str
     jwks_url: str
+    frame_origins: list[str]
     enabled: bool
     deployments: list[DeploymentView]
     sources: int
@@ -215,6 +216,7 @@ def _platform(session: Session, found: Platform, admin: Admin) -> PlatformView:
         login_url=found.auth_login_url,
         token_url=found.auth_token_url,
         jwks_url=found.jwks_url,
+        frame_origins=found.frame_origins,
         enabled=found.enabled,
         deployments=[
             DeploymentView(d.id, d.deployment_id, d.approved, d.host, d.foreign_host, courses.get(d.id, 0))

@@ -57,6 +57,12 @@ def both(*spoils: Spoil) -> Spoil:
     return spoil
 
 
+def deep_linking(**more: str) -> Spoil:
+    settings = {"deep_link_return_url": "https://moodle.example/back", "accept_types": ["ltiResourceLink"]} | more
+    is_asked = lti("message_type", "LtiDeepLinkingRequest")
+    return both(is_asked, claim("https://purl.imsglobal.org/spec/lti-dl/claim/deep_linking_settings", settings))
+
+
 def attribute(name: str, value: object) -> Spoil:
     return lambda draft: setattr(draft, name, value)
 
@@ -169,6 +175,8 @@ BAD_LAUNCHES: dict[str, tuple[Spoil, str]] = {
     # Message
     "unknown message_type": (lti("message_type", "LtiSubmissionReviewRequest"), "message_type_unknown"),
     "deep linking without settings": (lti("message_type", "LtiDeepLinkingRequest"), "deep_link_return_missing"),
+    "deep linking with data that is too long": (deep_linking(data="x" * 64_001), "deep_link_data_too_long"),
+    "deep linking without a place to show it": (deep_linking(), "message_incomplete"),
     "roles as text": (lti("roles", "Learner"), "roles_missing"),
     "resource_link as text": (lti("resource_link", "1"), "resource_link_missing"),
     "no target": (without_lti("target_link_uri"), "target_missing"),

@@ -8,6 +8,7 @@ from threading import Barrier
 import pytest
 
 from lti_tool.domain.launch import Launch, LaunchCourse, LaunchLink, LaunchPerson, LaunchSite, Role
+from lti_tool.lti.claims import DEEP_LINKING
 from lti_tool.lti.errors import LaunchError
 from lti_tool.lti.launch import VerifiedLaunch, consume_nonce
 from lti_tool.lti.login import StateSigner
@@ -207,6 +208,16 @@ def test_a_nonce_is_remembered_for_as_long_as_its_state_works(world: World) -> N
     draft.now = NOW + timedelta(minutes=10)
     draft.claims |= {"iat": SECONDS + 600, "exp": SECONDS + 660}
     assert world.verify(draft).nonce_expires_at > draft.now
+
+
+def test_what_a_deep_linking_request_wants_back_is_kept_whole(world: World) -> None:
+    settings = {"deep_link_return_url": f"{ISSUER}/back", "accept_types": ["ltiResourceLink"], "data": "x" * 64_000}
+    settings["accept_presentation_document_targets"] = ["iframe"]
+    draft = world.draft()
+    draft.claims |= {f"{LTI}message_type": "LtiDeepLinkingRequest", f"{DEEP_LINKING}deep_linking_settings": settings}
+    asked = launched(world, draft).content_request
+    assert asked is not None
+    assert asked.data == settings["data"]
 
 
 def launched(world: World, draft: Draft) -> Launch:
