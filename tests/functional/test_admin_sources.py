@@ -171,6 +171,19 @@ def test_a_source_that_is_switched_off_takes_nothing(world: World, admin: Visito
     assert post(world, json.dumps(grade_body()).encode()).status_code == 202
 
 
+def test_the_page_of_a_source_says_that_its_lms_is_switched_off(world: World, admin: Visitor) -> None:
+    page(world, admin, "1/edit").submit("/edit", {"alarm_after_hours": "2"})
+    with world.tools.database.write() as session:
+        session.add(_event(1, "a", now() - timedelta(hours=3)))
+        session.commit()
+    admin.open(f"{world.tool_url}/admin/platforms/1").submit("/enabled")
+    assert "its events are refused" in admin.text
+    assert "LMS switched off" in page(world, admin).text
+    assert "Events are refused until it is switched on again" in page(world, admin, "1").text
+    # That is no silence.
+    assert "fallen silent" not in admin.open(f"{world.tool_url}/admin/").text
+
+
 # -- health --
 
 
