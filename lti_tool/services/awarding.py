@@ -286,7 +286,7 @@ def learner_query(course_id: int) -> Any:
                 Enrolment.launch_role.is_(None) & Enrolment.roster_role.is_(None),
             ),
         )
-        .order_by(Person.name, Person.id)
+        .order_by(*Person.in_order())
     )
 
 

@@ -122,7 +122,7 @@ def edit(
     """
     with tools.database.write() as session:
         # An event that is being stored waits for us, or we for it: no result slips between the two.
-        session.get_one(Course, course_id, with_for_update=True)
+        session.get_one(Course, course_id, with_for_update={"key_share": True})
         rule = find(session, course_id, rule_id)
         if rule.status is RuleStatus.ARCHIVED:
             raise ConflictError(GONE_RULE)
@@ -161,7 +161,7 @@ def activate(
     """
     with tools.database.write() as session:
         # An event that is being stored waits for us, or we for it: no result slips between the two.
-        session.get_one(Course, course_id, with_for_update=True)
+        session.get_one(Course, course_id, with_for_update={"key_share": True})
         rule = find(session, course_id, rule_id)
         if rule.status is RuleStatus.ACTIVE:
             raise ConflictError("This rule is switched on already.")
@@ -202,7 +202,7 @@ def find(session: Session, course_id: int, rule_id: int) -> Rule:
 def _set_status(tools: Toolbox, course_id: int, rule_id: int, status: RuleStatus) -> None:
     with tools.database.write() as session:
         # Whoever switches it on or changes it at the same time waits for us, or we for them.
-        session.get_one(Course, course_id, with_for_update=True)
+        session.get_one(Course, course_id, with_for_update={"key_share": True})
         rule = find(session, course_id, rule_id)
         if rule.status is RuleStatus.ARCHIVED:
             raise ConflictError(GONE_RULE)

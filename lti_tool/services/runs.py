@@ -142,7 +142,7 @@ def confirm(tools: Toolbox, course_id: int, run_id: int, who: str, now: datetime
     """
     with tools.database.write() as session:
         # Neither is a rule changed meanwhile, nor does the run grow.
-        session.get_one(Course, course_id, with_for_update=True)
+        session.get_one(Course, course_id, with_for_update={"key_share": True})
         awarding.lock_people(session, course_id, select(Award.person_id).where(Award.run_id == run_id))
         run = find(session, course_id, run_id, lock=True)
         if run.status is not RunStatus.WAITING:

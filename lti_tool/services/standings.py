@@ -136,7 +136,7 @@ def earners(session: Session, subject: Subject, people: list[int] | None = None)
 
 
 def _learners(session: Session, course_id: int) -> Sequence[Learner]:
-    query: Select[Any] = awarding.learner_query(course_id).order_by(None).order_by(*Person.in_order())
+    query: Select[Any] = awarding.learner_query(course_id)
     # `coalesce` with an empty text: an address may be missing in both ways.
     address = func.coalesce(func.nullif(Person.chosen_address, ""), Person.email, "")
     has_no_role = Enrolment.launch_role.is_(None) & Enrolment.roster_role.is_(None)

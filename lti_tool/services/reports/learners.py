@@ -59,7 +59,6 @@ def learner_table(session: Session, course_id: int, query: str, page: int, show:
         .order_by(Rule.status == RuleStatus.ARCHIVED, Rule.id)
     ).all()
     learners = awarding.learner_query(course_id).options(joinedload(Enrolment.person))
-    learners = learners.order_by(None).order_by(*Person.in_order())
     if query:
         learners = learners.where(
             Person.name.icontains(query, autoescape=True) | Person.email.icontains(query, autoescape=True)

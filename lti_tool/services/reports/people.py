@@ -91,7 +91,6 @@ def lacking_approval(session: Session, rule: Rule) -> set[int]:
 def _wanted(session: Session, rule: Rule, search: Search) -> list[int]:
     """The keys of the learners, in order of their names."""
     query = awarding.learner_query(rule.course_id).with_only_columns(Enrolment.person_id)
-    query = query.order_by(None).order_by(*Person.in_order())
     if search.person_id is not None:
         query = query.where(Enrolment.person_id == search.person_id)
     if search.words:
@@ -111,7 +110,6 @@ def _wanted(session: Session, rule: Rule, search: Search) -> list[int]:
 
 def _rows(session: Session, rule: Rule, people: Sequence[int]) -> list[PersonRow]:
     query = awarding.learner_query(rule.course_id).where(Enrolment.person_id.in_(people))
-    query = query.order_by(None).order_by(*Person.in_order())
     enrolments = list(session.scalars(query.options(joinedload(Enrolment.person))))
     cells = cells_of(session, rule.course_id, [rule], people)
     found: dict[int, list[ExceptionView]] = {}
