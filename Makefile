@@ -19,7 +19,7 @@ demo-check: $(VENV)/.ready ## Walk the whole journey without a person; fails unl
 
 test: $(VENV)/.ready chromium ## Run every test: on SQLite, then on a private PostgreSQL
 	$(BIN)/pytest -n 3 --dist worksteal --database=sqlite
-	LTI_BADGES_TEST_LEARNERS=1000 $(BIN)/pytest -n 3 --dist worksteal --database=postgresql tests/functional tests/chaos tests/simulation
+	LTI_BADGES_TEST_LEARNERS=300 $(BIN)/pytest -n 3 --dist worksteal --database=postgresql tests/functional tests/chaos tests/simulation
 
 bench: $(VENV)/.ready ## Measure what must stay fast, beside what the machine can do at best
 	$(BIN)/python benchmarks/standings.py

@@ -186,7 +186,7 @@ def running_world(
         stack.callback(storage.close)
         badgr_state = seeded(badgr or BadgrConfig(token_backoff=False))
         kept.badgr().extensions["sandbox_badgr"] = badgr_state
-        lms_state = LmsState(lms or LmsConfig(webhook_tries=1), kept.lms_key())
+        lms_state = LmsState(lms or LmsConfig(webhook_tries=1, nrps_page_size=50), kept.lms_key())
         lms_state.base_url = lms_url
         kept.lms().extensions["sandbox_lms"] = lms_state
         webhook = _register(tools, tool_url, lms_url, badgr_url, lms_state)

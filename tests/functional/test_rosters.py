@@ -182,3 +182,12 @@ def test_a_lost_message_costs_no_roster(world: World) -> None:
     world.lms.requests.clear()
     world.sweep()
     assert roster_requests(world)
+
+
+def test_a_roster_of_many_pages_is_read_whole(world: World) -> None:
+    world.lms.config = replace(world.lms.config, nrps_page_size=5)
+    world.launch(TEACHER)
+    assert len(roster_requests(world)) >= 4
+    everybody = {member.person.sub for member in world.lms.courses[BIOLOGY].members if member.active}
+    assert set(active(world)) == everybody
+    assert len(everybody) > 10
