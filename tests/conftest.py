@@ -6,11 +6,13 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import hypothesis
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import TextClause, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from lti_tool.db import Database
 from lti_tool.migrate import migrate
@@ -105,8 +107,63 @@ def _postgresql_copy(server: str) -> Callable[[], str]:
         maintenance.dispose()
         return make_url(server).set(database=name).render_as_string(hide_password=False)
 
-    template = f"{prefix}_{TEMPLATE}"
+    template, name = f"{prefix}_{TEMPLATE}", f"{prefix}_test"
     migrated = Database(create(template, "template0"))
     migrate(migrated)
     migrated.dispose()
-    return lambda: create(f"{prefix}_test", template)
+    made: list[_Emptied] = []
+
+    def fresh() -> str:
+        # To empty its tables takes a tenth of the time that a new database takes, which is written to the disk.
+        if not (made and made[0].empty()):
+            made[:] = [_Emptied(create(name, template))]
+        return made[0].url
+
+    return fresh
+
+
+class _Emptied:
+    """A PostgreSQL database that is emptied for the next test, as long as its tables are those that it began with."""
+
+    SHAPE = text(
+        "SELECT (SELECT version_num FROM alembic_version),"
+        " (SELECT string_agg(relname || relkind::text, ',' ORDER BY relname)"
+        " FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname NOT LIKE '%huey%'),"
+        " (SELECT count(*) FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid"
+        " WHERE relnamespace = 'public'::regnamespace AND NOT attisdropped AND relname NOT LIKE '%huey%'),"
+        " (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal)"
+    )
+    # A request that came late in the test before has no say in this one.
+    LATE = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"
+    )
+    TABLES = text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'")
+    SEQUENCES = text("SELECT setval(quote_ident(sequencename)::regclass, 1, false) FROM pg_sequences")
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+        self._shape = self._ask(self.SHAPE)
+        self._engine.dispose()
+
+    def empty(self) -> bool:
+        """Leave no row; False where that is not enough or not allowed."""
+        try:
+            self._ask(self.LATE)
+            if self._ask(self.SHAPE) != self._shape:
+                return False
+            tables = [name for (name,) in self._ask(self.TABLES)]
+            deleted = "".join(f'DELETE FROM "{name}";' for name in tables)
+            self._ask(text(f"SET session_replication_role = replica; SET lock_timeout = '5s'; {deleted}"))
+            self._ask(self.SEQUENCES)
+        except DBAPIError:
+            return False
+        finally:
+            self._engine.dispose()
+        return True
+
+    def _ask(self, sql: TextClause) -> list[Any]:
+        with self._engine.connect() as connection:
+            result = connection.execute(sql)
+            return list(result) if result.returns_rows else []
