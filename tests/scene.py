@@ -39,7 +39,7 @@ from lti_tool.models import (
     Rule,
     Source,
 )
-from lti_tool.services import chains, evaluation, intake, results, rules
+from lti_tool.services import activities, chains, evaluation, intake, rules
 from lti_tool.services.drafts import Draft
 from lti_tool.settings import Settings
 from lti_tool.sources import pull
@@ -125,7 +125,8 @@ class Scene:
         """The key of an activity, made when it is new; its id in the LMS is its title."""
         with self.tools.database.write() as session:
             course = session.get_one(Course, course_id or self.course_id)
-            key = results.find_activity(session, course, ActivityRef(title, title, "quiz"), self.now).id
+            ref = ActivityRef(title, title, "quiz")
+            key = activities.find(session, course, [ref], self.now)[ref].id
             session.commit()
             return key
 

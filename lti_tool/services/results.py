@@ -11,8 +11,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lti_tool.db import chunks
-from lti_tool.domain.events import ActivityRef, Fact, GradeEvent, ResultState
-from lti_tool.models import Activity, Course, Event, Person, Result
+from lti_tool.domain.events import Fact, GradeEvent, ResultState
+from lti_tool.models import Course, Event, Person, Result
 from lti_tool.services import activities
 
 CLOCK_SKEW = timedelta(minutes=5)
@@ -69,11 +69,6 @@ def _after(known: ResultState, told: GradeEvent, event: Event, latest: datetime)
         return NEW, after
     is_known = grade in (None, known.grade) and progress in (None, known.progress, known.hand_in)
     return SAME if is_known else LATE, known
-
-
-def find_activity(session: Session, course: Course, ref: ActivityRef, now: datetime) -> Activity:
-    """The activity that a source means, as `activities.find` finds it."""
-    return activities.find(session, course, [ref], now)[ref]
 
 
 def _own(fact: Fact | None, event: Event, latest: datetime) -> Fact | None:

@@ -10,7 +10,7 @@ from lti_tool.domain.events import ActivityRef
 from lti_tool.domain.launch import Role
 from lti_tool.models import Activity, Award, Course, Deployment, Enrolment, Rule, RuleStatus
 from lti_tool.sandbox.visitor import Visitor
-from lti_tool.services import binding, copies, results, rules
+from lti_tool.services import activities, binding, copies, rules
 from lti_tool.services.drafts import Draft
 from tests.scene import Scene, remote_badge
 from tests.world import BIOLOGY, LEARNER, TEACHER, World
@@ -126,7 +126,7 @@ def made(scene: Scene, course_id: int, number: int, title: str = "Quiz", kind: s
     with scene.tools.database.write() as session:
         course = session.get_one(Course, course_id)
         binding.settle_in(session, course, [ref], scene.tools.settings, scene.now)
-        key = results.find_activity(session, course, ref, scene.now).id
+        key = activities.find(session, course, [ref], scene.now)[ref].id
         session.commit()
         return key
 

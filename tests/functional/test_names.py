@@ -28,7 +28,7 @@ from lti_tool.domain.events import (
     ProgressFact,
 )
 from lti_tool.models import Activity, Course, Event, EventStatus, ExceptionKind, RuleException, RunStatus
-from lti_tool.services import exceptions, intake, pulls, results, rules, runs
+from lti_tool.services import activities, exceptions, intake, pulls, rules, runs
 from lti_tool.services.drafts import Draft
 from lti_tool.services.exceptions import Grant
 from lti_tool.sources.canvas_events import COURSE_GRADE
@@ -309,5 +309,5 @@ def test_whoever_names_while_the_lms_does_waits_for_nothing(scene: Scene, turn: 
 def test_a_known_activity_is_found_without_more_ado(scene: Scene) -> None:
     with scene.tools.database.write() as session:
         course = session.get_one(Course, scene.course_id)
-        made = results.find_activity(session, course, TITLED, scene.now).id
-        assert results.find_activity(session, course, UNTITLED, scene.now).id == made
+        made = activities.find(session, course, [TITLED], scene.now)[TITLED].id
+        assert activities.find(session, course, [UNTITLED], scene.now)[UNTITLED].id == made

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from lti_tool.domain.criteria import Completed, Submitted, all_of
 from lti_tool.domain.events import ActivityRef, GradeEvent
 from lti_tool.models import Course, Event, OnFall, Result
-from lti_tool.services import pulls, results
+from lti_tool.services import activities, pulls
 from lti_tool.services.reports.explanation import explain
 from lti_tool.sources import caliper_events, moodle
 from tests.scene import Scene
@@ -24,7 +24,7 @@ def quiz(scene: Scene) -> int:
     with scene.tools.database.write() as session:
         course = session.get_one(Course, scene.course_id)
         ref = ActivityRef(QUIZ, "Quiz (completion)", "quiz")
-        key = results.find_activity(session, course, ref, scene.now).id
+        key = activities.find(session, course, [ref], scene.now)[ref].id
         session.commit()
         return key
 

@@ -16,7 +16,7 @@ from lti_tool.domain.criteria import Completed, Criteria, PointsAtLeast, ScoreAt
 from lti_tool.domain.events import ActivityRef, GradeEvent, GradeFact, Identifier, IdKind
 from lti_tool.errors import InvalidInputError
 from lti_tool.models import Award, Course, Deployment, Event, EventStatus, Person, PersonAlias, Source
-from lti_tool.services import health, matching, pulls, registration, results, rules, sources
+from lti_tool.services import activities, health, matching, pulls, registration, rules, sources
 from lti_tool.services.drafts import Draft
 from lti_tool.services.sources import SourceData, SourceSecret
 from tests.scene import remote_badge
@@ -39,7 +39,7 @@ def rule_for(world: World, activity: ActivityRef, make: Any) -> None:
     now = datetime.now(UTC)
     with world.tools.database.write() as session:
         course = session.get_one(Course, 1)
-        key = results.find_activity(session, course, activity, now).id
+        key = activities.find(session, course, [activity], now)[activity].id
         session.commit()
     criteria: Criteria = make(key)
     rule_id = rules.create(world.tools, 1, 1, remote_badge("Algebra"), Draft(criteria), now)
